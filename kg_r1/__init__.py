@@ -1,0 +1,3 @@
+"""The agent and its world: a knowledge graph, the server that searches it, episodes, rewards and data."""
+
+__version__ = "2.0.0"
