@@ -1,0 +1,68 @@
+"""The settings of an episode, checked where they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kg_r1.llm_agent.prompts import PromptStyle
+
+# Below this an answer between its tags does not fit, so a turn is not worth starting.
+MIN_ANSWER_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How episodes are played. Raises ValueError, naming the field, for a value that cannot work."""
+
+    max_turns: int = 10
+    """Turns the policy gets, the answer included."""
+    max_start_length: int = 1024
+    """Tokens of the prompt before the first turn."""
+    max_prompt_length: int = 4096
+    """Tokens of the whole context: prompt, turns and observations."""
+    max_response_length: int = 500
+    """Tokens of one turn."""
+    max_obs_length: int = 512
+    """Tokens of one observation as appended, tags and the last-turn line included."""
+    num_gpus: int = 1
+    """Accepted for compatibility and not used: the policy knows its own devices."""
+    no_think_rl: bool = False
+    """Play without thinking: it is not asked for, and a turn without it is well formed."""
+    search_url: str = "http://127.0.0.1:8001/retrieve"
+    """Where the retrieval server answers; used when no client is handed over."""
+    topk: int = 3
+    """Accepted for compatibility and not used: listings are cut by `max_obs_length` alone."""
+    prompt_style: PromptStyle = "compact"
+    """'compact' or 'full', see prompts.py."""
+    actions: tuple[str, ...] | None = None
+    """The actions on offer, in this order; None offers every registered one."""
+    kg_failure: Literal["continue", "end"] = "continue"
+    """What an unreachable graph does: the episode goes on with an error observation, or it ends."""
+    max_kg_failures: int = 2
+    """Unreachable-graph failures an episode survives when it goes on."""
+    max_episode_tokens: int | None = None
+    """Tokens of all turns and observations together; None leaves the bound to `max_prompt_length`."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_turns", "max_start_length", "max_obs_length"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("max_prompt_length", "max_response_length"):
+            _at_least(name, getattr(self, name), MIN_ANSWER_TOKENS)
+        _at_least("max_kg_failures", self.max_kg_failures, 0)
+        if self.max_episode_tokens is not None:
+            _at_least("max_episode_tokens", self.max_episode_tokens, MIN_ANSWER_TOKENS)
+        _one_of("prompt_style", self.prompt_style, ("compact", "full"))
+        _one_of("kg_failure", self.kg_failure, ("continue", "end"))
+        if self.actions is not None and not self.actions:
+            raise ValueError("actions must name at least one action, or be None for all")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -1,0 +1,124 @@
+"""What the environment says back: a retrieval, or a fault of the turn, as short text within a token limit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kg_r1.llm_agent.protocol import TAGS
+from kg_r1.search.client import Retrieval
+
+# The graph did not answer at all, which says nothing about the query.
+INFRASTRUCTURE_CODES = frozenset({"server_unavailable", "server_timeout", "bad_response"})
+UNREACHABLE_TEXT = "Error: the knowledge graph cannot be reached now."
+MUST_ANSWER_LINE = "Last turn: you must answer now.\n"
+SEPARATOR = " | "
+MAX_ERROR_CHARS = 300
+MAX_NOTED_NAMES = 3
+
+_OWN_TAG = re.compile(rf"<(\s*/?\s*(?:{'|'.join(TAGS)})\s*/?\s*)>", re.IGNORECASE)
+
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The text of an observation, without its frame, and how many listed items it shows and leaves out."""
+
+    text: str
+    num_shown: int
+    num_left_out: int
+
+
+def render(retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int) -> Observation:
+    """The items of a retrieval as one line, cut at a whole item so that `count_tokens(text) <= max_tokens`.
+
+    Items left out are counted at the end, as in ``Paris | Lyon (+3 more)``. An error becomes one line
+    beginning with 'Error:'; where the graph could not be reached, the line says only that.
+    """
+    if retrieval.error is not None:
+        if retrieval.error.code in INFRASTRUCTURE_CODES:
+            return render_error(UNREACHABLE_TEXT.removeprefix("Error: "), count_tokens, max_tokens)
+        return render_error(retrieval.error.message, count_tokens, max_tokens)
+    items = [harmless(item) for item in retrieval.items()]
+    if not items:
+        text = harmless(json.dumps(list(retrieval.results), ensure_ascii=False, default=str))
+        return Observation(shorten(text, count_tokens, max_tokens), 0, 0)
+    for notes in dict.fromkeys((_notes(retrieval), "")):
+        num_shown = _num_fitting(items, notes, count_tokens, max_tokens)
+        if num_shown:
+            break
+    return Observation(_listing(items, num_shown) + notes, num_shown, len(items) - num_shown)
+
+
+def render_error(message: str, count_tokens: CountTokens, max_tokens: int) -> Observation:
+    """One line that says what went wrong, shortened to `MAX_ERROR_CHARS` and to `max_tokens`."""
+    text = "Error: " + harmless(message)
+    if len(text) > MAX_ERROR_CHARS:
+        text = text[: MAX_ERROR_CHARS - 1] + "…"
+    return Observation(shorten(text, count_tokens, max_tokens), 0, 0)
+
+
+def frame(text: str, must_answer: bool) -> str:
+    """The observation as it is appended to the assistant's own text, with the last-turn line where due."""
+    return f"\n<information>{text}</information>\n" + (MUST_ANSWER_LINE if must_answer else "")
+
+
+def harmless(text: str) -> str:
+    """`text` on one line, unable to pass for one of our tags: they get other brackets (‹answer›)."""
+    return _OWN_TAG.sub(r"‹\1›", " ".join(text.split()))
+
+
+def break_special(text: str, special_tokens: Iterable[str]) -> str:
+    """`text` with a space after the first character of every special token's spelling in it, so that a
+    tokenizer reads the spelling as ordinary text."""
+    for token in special_tokens:
+        text = text.replace(token, f"{token[:1]} {token[1:]}")
+    return text
+
+
+def shorten(text: str, count_tokens: CountTokens, max_tokens: int) -> str:
+    """The longest beginning of `text`, marked with '…' where cut, of at most `max_tokens` tokens."""
+    if count_tokens(text) <= max_tokens:
+        return text
+    return text[: _largest(len(text), lambda n: count_tokens(text[:n] + "…") <= max_tokens)] + "…"
+
+
+def _num_fitting(items: list[str], notes: str, count_tokens: CountTokens, max_tokens: int) -> int:
+    """How many of the first items fit, with the notes and the count of those left out."""
+    if len(items) <= max_tokens and count_tokens(SEPARATOR.join(items) + notes) <= max_tokens:
+        return len(items)
+    # An item is at least one token, so no more than max_tokens of them can fit; the bound keeps a
+    # listing of thousands from being tokenised over and over.
+    most = min(len(items) - 1, max_tokens)
+    return _largest(most, lambda n: count_tokens(_listing(items, n) + notes) <= max_tokens)
+
+
+def _listing(items: list[str], num_shown: int) -> str:
+    num_left_out = len(items) - num_shown
+    shown = SEPARATOR.join(items[:num_shown])
+    if not num_left_out:
+        return shown
+    return f"{shown} (+{num_left_out} more)" if shown else f"(+{num_left_out} more)"
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest n in 1..most that fits, taking a beginning of a fitting text to fit; 0 when none does."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _notes(retrieval: Retrieval) -> str:
+    """What the result says beside its items: names meant twice over, and names that are not in the graph."""
+    parts = []
+    for key, word in (("matched_entities", "meant"), ("unknown_entities", "unknown")):
+        names = [harmless(str(name)) for result in retrieval.results for name in result.get(key, ())]
+        if names:
+            more = ", …" if len(names) > MAX_NOTED_NAMES else ""
+            parts.append(f" ({word}: {', '.join(names[:MAX_NOTED_NAMES])}{more})")
+    return "".join(parts)

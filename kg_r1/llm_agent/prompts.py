@@ -1,0 +1,72 @@
+"""What a model is told before its first turn, made from the registry's specs and the question alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from kg_r1.llm_agent.observation import MUST_ANSWER_LINE, SEPARATOR, harmless
+from kg_r1.llm_agent.query import call_form
+from kg_r1.llm_agent.question import Question
+from kg_r1.search.actions import ActionSpec
+
+PromptStyle = Literal["compact", "full"]
+
+
+def build_messages(
+    question: Question,
+    specs: Sequence[ActionSpec],
+    style: PromptStyle = "compact",
+    no_think: bool = False,
+    must_answer: bool = False,
+) -> list[dict[str, str]]:
+    """The chat messages of an episode: the rules and actions as system, the question as user.
+
+    Args:
+        question: its text and topic entities are shown; nothing else of it is.
+        specs: the actions on offer, in the order in which they are listed.
+        style: 'compact' lists call forms on one line; 'full' explains every action and both query forms.
+        no_think: leave thinking out of the rules.
+        must_answer: the first turn is already the last one.
+    """
+    rules = _compact_rules(specs, no_think) if style == "compact" else _full_rules(specs, no_think)
+    lines = [f"Question: {harmless(question.question)}"]
+    if question.topic_entities:
+        lines.append(f"Topic: {SEPARATOR.join(harmless(name) for name in question.topic_entities)}")
+    if must_answer:
+        lines.append(MUST_ANSWER_LINE.strip())
+    return [{"role": "system", "content": rules}, {"role": "user", "content": "\n".join(lines)}]
+
+
+def _compact_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
+    think = "" if no_think else "<think>plan</think> then "
+    lists = list(dict.fromkeys(one.name for spec in specs for one in spec.arguments if one.many))
+    note = f"\nMay be a list: {', '.join(lists)}" if lists else ""
+    return (
+        f"Answer by searching a knowledge graph. Each turn: {think}<search>one call</search> "
+        f"or <answer>name{SEPARATOR}name</answer>.\n"
+        f"Calls: {', '.join(call_form(spec) for spec in specs)}{note}"
+    )
+
+
+def _full_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
+    first = "" if no_think else "First think: <think>what is known and what to look up next</think>. Then, "
+    lines = [
+        "Answer the question by searching a knowledge graph of (head, relation, tail) facts, turn by turn.",
+        f"{first}{'In' if no_think else 'in'} each turn, give exactly one search or the answer.",
+        "Search: <search>one query</search>. "
+        "What is found comes back between <information> and </information>.",
+        f"Answer: <answer>name</answer>, several names as <answer>name{SEPARATOR}name</answer>. "
+        "It ends the episode; use the names as the graph spells them.",
+        "",
+        "Actions:",
+    ]
+    for spec in specs:
+        lines.append(f"- {call_form(spec)}: {spec.description} Example: {spec.example}")
+        lines.extend(f"    {argument.name}: {argument.help}" for argument in spec.arguments if argument.help)
+    if specs:
+        names = ["action_type", *(argument.name for argument in specs[0].arguments)]
+        form = json.dumps(dict(zip(names, [specs[0].name, *("..." for _ in names[1:])], strict=True)))
+        lines += ["", f"A query may also be written as JSON: {form}"]
+    return "\n".join(lines)
