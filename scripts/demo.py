@@ -1,0 +1,239 @@
+"""The whole system once, on a laptop: model, KG, server, cold start, reinforcement learning, results.
+
+Every step is a command that can be run by hand; this prints each before running it. What exists is reused.
+Results go to stdout, logs to stderr and to files under the run's folder. Ctrl-C leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+PORT = 8001
+MARK = "KG_R1_DEMO_RUN"  # every process of a run carries it, Ray's daemons included
+MODEL = "models/SmolLM2-135M-Instruct"
+COLD_START = "models/SmolLM2-135M-cold-start"
+WALKS = "data_kg/world/walks.jsonl"
+SERVER_START_S = 60
+
+
+class DemoError(RuntimeError):
+    """A step failed; the message names its log."""
+
+
+class Clock:
+    """Seconds per step, and the largest resident memory of all processes together."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.steps: list[tuple[str, float]] = []
+        self.peak_bytes = 0
+
+    def sample_memory(self, mark: str) -> None:
+        total = 0
+        for process in marked_processes(mark):
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:
+                continue  # it ended between the listing and the question
+        self.peak_bytes = max(self.peak_bytes, total)
+
+
+def marked_processes(mark: str) -> Iterator[psutil.Process]:
+    """All processes of this run but this one."""
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            if process.environ().get(MARK) == mark:
+                yield process
+        except psutil.Error:
+            continue  # another user's, or gone
+
+
+def stop_all(mark: str) -> None:
+    """Ask every process of the run to end, then make them."""
+    processes = list(marked_processes(mark))
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    for process in [*alive, *marked_processes(mark)]:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def run(name: str, command: Sequence[str], log: Path, clock: Clock, mark: str) -> None:
+    """Run one step with its output in ``log`` and its progress lines on stderr.
+
+    Raises:
+        DemoError: when it exits with another status than 0.
+    """
+    sys.stderr.write(f"\n[{name}] {shlex.join(command)}\n")
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    position = 0
+    while True:
+        finished = process.poll() is not None
+        clock.sample_memory(mark)
+        position = show_progress(log, position)
+        if finished:
+            break
+        time.sleep(1)
+    seconds = time.monotonic() - started
+    clock.steps.append((name, seconds))
+    if process.returncode != 0:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        raise DemoError(f"{name} failed with status {process.returncode}; its log is {log}:\n{tail}")
+    sys.stderr.write(f"[{name}] done in {seconds:.0f} s\n")
+
+
+def show_progress(log: Path, position: int) -> int:
+    """Repeat the log's new lines that a person waits for; returns where it read to."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        file.seek(position)
+        text = file.read()
+        position = file.tell()
+    wanted = ("step ", "validation at step", "loss", "walks", "triples", "model folder", "ready to fit")
+    for line in text.replace("\r", "\n").splitlines():
+        plain = line.split(") ", 1)[-1] if line.startswith("(") else line
+        if any(word in plain for word in wanted) and len(plain) < 300 and "%|" not in plain:
+            sys.stderr.write(f"    {plain.strip()}\n")
+    return position
+
+
+@contextmanager
+def kg_server(log: Path, base_data_path: str) -> Iterator[None]:
+    """The KG retrieval server, ready when the block begins and ended with it."""
+    command = ["scripts/kg_retrieval_launch.sh", "--base_data_path", base_data_path, "--port", str(PORT)]
+    sys.stderr.write(f"\n[server] {shlex.join(command)}\n")
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_for_health(process, log)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def wait_for_health(process: subprocess.Popen[bytes], log: Path) -> None:
+    address = f"http://127.0.0.1:{PORT}/health"
+    deadline = time.monotonic() + SERVER_START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DemoError(f"the KG server ended at once; its log is {log}:\n{log.read_text()}")
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                sys.stderr.write(f"[server] ready at {address}\n")
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.3)
+    raise DemoError(f"the KG server did not answer at {address} within {SERVER_START_S} s; its log is {log}")
+
+
+def next_run() -> str:
+    """The first of demo-1, demo-2… that has no folder yet, so that no earlier result is lost."""
+    number = 1
+    while (ROOT / "runs" / f"demo-{number}").exists():
+        number += 1
+    return f"demo-{number}"
+
+
+def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock, mark: str) -> None:
+    """Model, KG, oracle walks and cold start; each is skipped when its result is there."""
+    python = sys.executable
+    if not (ROOT / MODEL / "config.json").is_file():
+        run(
+            "model",
+            [python, "-m", "verl_ext.fetch_model", "--out", MODEL],
+            logs / "model.log",
+            clock,
+            mark,
+        )
+    if not (ROOT / "data_kg/world/manifest.json").is_file():
+        build = [python, "-m", "kg_r1.data.build", "world", "--out", "data_kg"]
+        run("knowledge graph", build, logs / "build.log", clock, mark)
+    if not (ROOT / COLD_START / "config.json").is_file():
+        walks = [python, "-m", "kg_r1.data.build", "walks", "--tokenizer", MODEL, "--out", WALKS]
+        walks += ["--questions", "data_kg/world/questions/train.parquet"]
+        walks += ["--num-walks", str(arguments.num_walks)]
+        run("oracle walks", walks, logs / "walks.log", clock, mark)
+        learn = [python, "-m", "verl_ext.cold_start", "--model", MODEL, "--walks", WALKS, "--out", COLD_START]
+        run("cold start", learn, logs / "cold_start.log", clock, mark)
+
+
+def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock, mark: str) -> None:
+    """A few steps of GRPO with validation before and after."""
+    overrides = [
+        f"trainer.experiment_name={name}",
+        f"trainer.total_training_steps={arguments.num_steps}",
+        f"trainer.test_freq={arguments.num_steps}",
+        "trainer.save_freq=-1",
+        f"data.val_max_samples={arguments.num_val}",
+        "actor_rollout_ref.rollout.search.enable=true",
+        f"actor_rollout_ref.rollout.search.search_url=http://127.0.0.1:{PORT}/retrieve",
+        f"actor_rollout_ref.model.path={COLD_START}",
+    ]
+    command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *overrides]
+    run("reinforcement learning", command, logs / "train.log", clock, mark)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The whole system once, on a machine without a GPU.")
+    parser.add_argument("--num-walks", type=int, default=300, help="oracle walks of the cold start")
+    parser.add_argument("--num-steps", type=int, default=6, help="steps of reinforcement learning")
+    parser.add_argument("--num-val", type=int, default=60, help="validation questions")
+    arguments = parser.parse_args()
+    mark = os.environ[MARK] = uuid.uuid4().hex
+    name = next_run()
+    logs = ROOT / "runs" / name / "logs"
+    logs.mkdir(parents=True)
+    clock = Clock()
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        prepare(arguments, logs, clock, mark)
+        with kg_server(logs / "server.log", "data_kg"):
+            train(arguments, name, logs, clock, mark)
+        report = [sys.executable, "-m", "verl_ext.report", str(ROOT / "runs" / name)]
+        subprocess.run(report, cwd=ROOT, check=True)
+        seconds = ", ".join(f"{step} {duration:.0f}" for step, duration in clock.steps)
+        sys.stdout.write(
+            f"\nseconds: {seconds}; all {time.monotonic() - clock.started:.0f}"
+            f"\npeak memory: {clock.peak_bytes / 1024**3:.1f} GiB\n"
+        )
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; ending every process of this run\n")
+        return 130
+    except DemoError as error:
+        sys.stderr.write(f"\nerror [demo_failed]: {error}\n")
+        return 1
+    finally:
+        stop_all(mark)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Every profile composes, and what a user may mistype is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from verl_ext.settings import SettingsError, take_settings
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PROFILES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        return compose(name, overrides=list(overrides))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_composes_and_leaves_verl_its_own_keys(name: str) -> None:
+    config = load(name)
+    settings = take_settings(config)
+    assert settings.search.enable
+    assert OmegaConf.select(config, "actor_rollout_ref.rollout.search") is None
+    assert OmegaConf.select(config, "reward.kg") is None
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_verl_accepts_a_profile(name: str) -> None:
+    from verl.utils.config import omega_conf_to_dataclass
+
+    config = load(name)
+    take_settings(config)
+    rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+    assert rollout.name == "vllm"
+    assert not rollout.skip_tokenizer_init
+
+
+def test_the_published_overrides_work_as_written() -> None:
+    config = load(
+        "cpu_135m",
+        "actor_rollout_ref.rollout.search.enable=true",
+        "actor_rollout_ref.rollout.search.enable_during_training=true",
+        "actor_rollout_ref.rollout.search.enable_during_validation=false",
+        "actor_rollout_ref.rollout.search.search_url=http://127.0.0.1:9000/retrieve",
+        "actor_rollout_ref.rollout.search.max_turns=2",
+        "actor_rollout_ref.rollout.search.topk=5",
+    )
+    search = take_settings(config).search
+    assert (search.enable, search.max_turns, search.topk) == (True, 2, 5)
+    assert search.search_url == "http://127.0.0.1:9000/retrieve"
+    training = search.generation_config(prompt_length=100, response_length=200, validate=False)
+    validation = search.generation_config(prompt_length=100, response_length=200, validate=True)
+    assert (training.max_turns, validation.max_turns) == (2, 1)
+    assert (training.max_prompt_length, training.max_episode_tokens) == (300, 200)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+actor_rollout_ref.rollout.search.max_turn=2", "did you mean 'max_turns'"),
+        ("actor_rollout_ref.rollout.search.max_turns=two", "type int"),
+        ("actor_rollout_ref.rollout.search.prompt_style=long", "'compact', 'full'"),
+        ("actor_rollout_ref.rollout.search.actions=get_relations", "list of names"),
+        ("+reward.kg.w_anwser=1.0", "did you mean 'w_answer'"),
+        ("reward.kg.w_answer=true", "type float"),
+    ],
+)
+def test_a_mistake_in_our_sections_is_refused_with_what_exists(override: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        take_settings(load("cpu_135m", override))

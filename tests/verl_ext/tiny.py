@@ -1,0 +1,109 @@
+"""A world small enough for a real trainer in a test: a KG of a few capitals and a random decoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from kg_r1.data.rows import write_questions
+from kg_r1.llm_agent.question import Question
+
+CAPITALS = {
+    "France": "Paris",
+    "Spain": "Madrid",
+    "Italy": "Rome",
+    "Austria": "Vienna",
+    "Norway": "Oslo",
+    "Egypt": "Cairo",
+    "Peru": "Lima",
+    "Japan": "Tokyo",
+}
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_graph(folder: Path) -> None:
+    """A shared KG named ``capitals`` under ``folder``."""
+    data_set = folder / "capitals"
+    data_set.mkdir(parents=True)
+    lines = [f"{country}\tcapital\t{city}\n" for country, city in CAPITALS.items()]
+    (data_set / "triples.tsv").write_text("".join(lines), encoding="utf-8")
+
+
+def questions(split: str) -> list[Question]:
+    return [
+        Question(
+            question_id=f"{split}-{number}",
+            question=f"What is the capital of {country}?",
+            topic_entities=(country,),
+            gold=((city,),),
+            dataset_name="capitals",
+            num_hops=1,
+            question_type="capital",
+            split=split,
+            path=(("tail", "capital"),),
+        )
+        for number, (country, city) in enumerate(CAPITALS.items())
+    ]
+
+
+def write_rows(folder: Path) -> tuple[Path, Path]:
+    """Training and validation rows; returns both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train, val = folder / "train.parquet", folder / "val.parquet"
+    write_questions(questions("train"), train)
+    write_questions(questions("val")[:4], val)
+    return train, val
+
+
+def write_model(folder: Path, seed: int = 0) -> None:
+    """A random two-layer Llama and a byte-level tokenizer with a ChatML template."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    text = [f"<think></think><search>get_tail_entities</search><answer>{a} {b}</answer>" for a, b in CAPITALS.items()]
+    tokenizer.train_from_iterator(text, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(wrapped),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=wrapped.bos_token_id,
+        eos_token_id=wrapped.eos_token_id,
+        pad_token_id=wrapped.pad_token_id,
+        dtype=torch.bfloat16,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(str(folder))
+    wrapped.save_pretrained(str(folder))
+
+
+def read_metrics(path: Path) -> dict[int, dict[str, float]]:
+    """verl's JSON-lines metrics, by step."""
+    rows: dict[int, dict[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        rows.setdefault(row["step"], {}).update(row["data"])
+    return rows

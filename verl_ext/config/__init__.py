@@ -1,0 +1,1 @@
+"""Hydra configuration of what this project adds to verl."""

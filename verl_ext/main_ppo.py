@@ -1,0 +1,217 @@
+"""Train a policy to search a knowledge graph: ``python -m verl_ext.main_ppo --config-name cpu_135m``.
+
+Hydra composes verl's own configuration with ours; everything after the door is verl's trainer. Overrides
+are written as for verl. Two additions to Hydra's command line:
+
+``--check``  print the resolved configuration and an estimate of memory by part, and stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from verl_ext.settings import Settings, SettingsError, take_settings, write_agent_loop_file
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+
+class LaunchError(RuntimeError):
+    """The run cannot start; the message is one line saying what to do."""
+
+    code = "cannot_launch"
+
+
+def run_folder(config: DictConfig) -> Path:
+    """Where everything of this run is written."""
+    return Path(config.trainer.default_local_dir).parent
+
+
+def prepare(config: DictConfig) -> Settings:
+    """Take our sections out of ``config`` and point verl at our agent loop and trainer.
+
+    Raises:
+        SettingsError: for a key or value of ours that cannot be used.
+    """
+    settings = take_settings(config)
+    agent_file = run_folder(config).absolute() / "agent_loop.yaml"
+    write_agent_loop_file(settings, agent_file)
+    with open_dict(config):
+        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(agent_file)
+        config.actor_rollout_ref.rollout.agent.default_agent_loop = "kg_agent"
+        config.actor_rollout_ref.rollout.agent.agent_loop_manager_class = (
+            "verl_ext.agent_loop.KGAgentLoopManager"
+        )
+        config.trainer.v1.trainer_mode = "kg_sync"
+    return settings
+
+
+def next_free(path: Path) -> Path:
+    """``path``, or the first of ``path.2``, ``path.3``… that does not exist: verl truncates its log file."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    return candidate
+
+
+def set_process_environment(config: DictConfig) -> None:
+    """What verl, vLLM, Ray and W&B read from the environment, set here and nowhere deeper.
+
+    A value that the user has set already stays.
+    """
+    folder = run_folder(config).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    defaults = {
+        "VERL_FILE_LOGGER_PATH": str(next_free(folder / "metrics.jsonl")),
+        "TENSORBOARD_DIR": str(folder / "tensorboard"),
+        "WANDB_DIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "true",
+    }
+    if not os.environ.get("WANDB_API_KEY"):
+        defaults["WANDB_MODE"] = "offline"
+    if config.trainer.device == "cpu":
+        num_threads = os.cpu_count() or 1
+        defaults |= {
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            # vLLM otherwise pins one thread to each core, on which the trainer then cannot run.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(num_threads),
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def check_device(config: DictConfig) -> None:
+    """Refuse a device that verl did not choose.
+
+    verl logs a plug-in that fails to load at debug level only, and would go on to ask for CUDA.
+
+    Raises:
+        LaunchError: when they differ.
+    """
+    from verl.plugin.platform.platform_manager import get_platform
+
+    found = get_platform().device_name
+    if found != config.trainer.device:
+        raise LaunchError(
+            f"trainer.device={config.trainer.device} was asked for and verl found {found!r}: "
+            f"choose a profile for {found} (--config-name), or check that `pip install -e .` registered "
+            "the plug-in verl_ext_cpu"
+        )
+
+
+def check_inputs(config: DictConfig, settings: Settings) -> None:
+    """Refuse, before Ray starts, what would otherwise fail minutes later.
+
+    Raises:
+        LaunchError: for a missing data file or model folder.
+        kg_r1.search.errors.KGError: for a KG server that does not answer.
+    """
+    from kg_r1.search.client import check_server
+
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        for name in [files] if isinstance(files, str) else files:
+            if not Path(name).is_file():
+                raise LaunchError(
+                    f"data.{key}={name} does not exist: build it with `python -m kg_r1.data.build world "
+                    "--out data_kg`"
+                )
+    model = str(config.actor_rollout_ref.model.path)
+    if model.startswith(("/", "./", "../", "models/", "runs/")) and not Path(model).is_dir():
+        raise LaunchError(
+            f"actor_rollout_ref.model.path={model} does not exist: fetch one with `python -m "
+            "verl_ext.fetch_model`, or name a model of the hub"
+        )
+    if settings.search.enable and settings.search.base_data_path is None:
+        check_server(settings.search.search_url, timeout_s=5.0)
+
+
+def task_runner() -> Any:
+    """verl's own task runner, with our trainer registered in its process."""
+    import ray
+    from verl.trainer.main_ppo import TaskRunnerV1
+
+    original = TaskRunnerV1.__ray_metadata__.modified_class
+
+    class KGTaskRunner(original):  # type: ignore[misc, valid-type]
+        def run(self, config: DictConfig) -> None:
+            logging.getLogger("verl_ext").setLevel(logging.INFO)
+            import verl_ext.trainer  # noqa: F401  registers the trainer with verl
+
+            super().run(config)
+
+    return ray.remote(KGTaskRunner)
+
+
+def train(config: DictConfig) -> None:
+    """Run verl's trainer on ``config``, our sections included.
+
+    Raises:
+        SettingsError, LaunchError, kg_r1.search.errors.KGError: before anything is started.
+    """
+    settings = prepare(config)
+    check_inputs(config, settings)
+    set_process_environment(config)
+    check_device(config)
+
+    import ray
+    from verl.trainer.main_ppo import run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    validate_config(
+        config=config,
+        use_reference_policy=need_reference_policy(config),
+        use_critic=need_critic(config),
+    )
+    logger.info("run folder: %s", run_folder(config))
+    try:
+        run_ppo(config, task_runner_class=task_runner())
+    finally:
+        ray.shutdown()
+
+
+def check(config: DictConfig) -> None:
+    """Print the resolved configuration and the memory that it will need; start nothing."""
+    from verl_ext.memory import estimate_memory, format_memory
+
+    estimate = estimate_memory(config)
+    sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
+    settings = take_settings(config)
+    sys.stdout.write(f"\n{format_memory(estimate, config, settings.search)}\n")
+
+
+def main() -> None:
+    """The command line; a user's mistake is one line and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    is_check = "--check" in sys.argv
+    if is_check:
+        sys.argv.remove("--check")
+
+    @hydra.main(config_path=str(CONFIG_FOLDER), config_name="cpu_135m", version_base=None)
+    def entry(config: DictConfig) -> None:
+        from kg_r1.search.errors import KGError
+
+        try:
+            (check if is_check else train)(config)
+        except (SettingsError, LaunchError, KGError) as error:
+            sys.stderr.write(f"error [{error.code}]: {error}\n")
+            sys.exit(2)
+
+    entry()
+
+
+if __name__ == "__main__":
+    main()

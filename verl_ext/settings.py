@@ -1,0 +1,172 @@
+"""What this project adds to verl's configuration: two sections, typed, parsed once at the door.
+
+``actor_rollout_ref.rollout.search`` becomes :class:`SearchSettings`; ``reward.kg`` becomes
+:class:`kg_r1.reward.rubric.RubricConfig`. verl refuses keys that it does not know in its own sections, so
+:func:`take_settings` reads both, removes them, and the agent loop receives them through its own file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from kg_r1.llm_agent.generation import GenerationConfig
+from kg_r1.reward.rubric import RubricConfig
+
+SEARCH_KEY = "actor_rollout_ref.rollout.search"
+REWARD_KEY = "reward.kg"
+
+
+class SettingsError(ValueError):
+    """A key or a value of ours that cannot be used; the message says which keys exist."""
+
+    code = "bad_settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How episodes search the knowledge graph during training and validation."""
+
+    enable: bool = True
+    """Off: the model answers with no search at all (a closed-book baseline)."""
+    enable_during_training: bool = True
+    enable_during_validation: bool = True
+    search_url: str = "http://127.0.0.1:8001/retrieve"
+    """Where the KG retrieval server answers."""
+    base_data_path: str | None = None
+    """A folder of data sets to search in this process, with no server; ``search_url`` is then unused."""
+    max_turns: int = 4
+    """Turns in one episode, the answer included."""
+    max_turn_tokens: int = 96
+    """Sampled tokens in one turn."""
+    max_obs_length: int = 160
+    """Tokens of one observation, cut at a whole item."""
+    topk: int = 3
+    """Kept for scripts written against the published configuration; KG actions return whole sets."""
+    actions: tuple[str, ...] | None = None
+    """Names of the actions that the prompt offers; all that are registered when null."""
+    prompt_style: Literal["compact", "full"] = "compact"
+    no_think_rl: bool = False
+    """Leave the think tag out of the prompt and of what counts as well formed."""
+    timeout_s: float = 10.0
+    max_retries: int = 3
+    kg_failure: Literal["continue", "end"] = "continue"
+    """What an episode does when the graph cannot be reached after the retries."""
+    max_kg_failures: int = 2
+
+    def generation_config(self, *, prompt_length: int, response_length: int, validate: bool) -> GenerationConfig:
+        """The environment's own configuration; verl's two length limits bound the whole context."""
+        searching = self.enable and (
+            self.enable_during_validation if validate else self.enable_during_training
+        )
+        return GenerationConfig(
+            max_turns=self.max_turns if searching else 1,
+            max_start_length=prompt_length,
+            max_prompt_length=prompt_length + response_length,
+            max_response_length=self.max_turn_tokens,
+            max_episode_tokens=response_length,
+            max_obs_length=self.max_obs_length,
+            no_think_rl=self.no_think_rl,
+            search_url=self.search_url,
+            topk=self.topk,
+            prompt_style=self.prompt_style,
+            actions=self.actions,
+            kg_failure=self.kg_failure,
+            max_kg_failures=self.max_kg_failures,
+        )
+
+
+def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:
+    """A dataclass from plain values.
+
+    Raises:
+        SettingsError: for a key that the class has not, or a value of another type.
+    """
+    hints = typing.get_type_hints(section)
+    names = [field.name for field in dataclasses.fields(section)]
+    parsed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise SettingsError(f"{where} has no key {key!r}: {hint}it takes {', '.join(names)}")
+        parsed[key] = _coerce(value, hints[key], f"{where}.{key}")
+    return section(**parsed)
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise SettingsError(f"{where} is {value!r}: it takes one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise SettingsError(f"{where} is {value!r}: it takes a list of names")
+        return tuple(value)
+    if origin is None:
+        return _coerce_plain(value, hint, where)
+    if value is None and type(None) in arguments:
+        return None
+    inner = [argument for argument in arguments if argument is not type(None)]
+    return _coerce(value, inner[0], where)
+
+
+def _coerce_plain(value: Any, kind: type, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise SettingsError(f"{where} is {value!r}: it takes a value of type {kind.__name__}")
+    return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Both sections of ours."""
+
+    search: SearchSettings
+    rubric: RubricConfig
+
+
+def take_settings(config: DictConfig) -> Settings:
+    """Read our two sections and remove them from ``config``, which is then verl's alone.
+
+    Raises:
+        SettingsError: as :func:`parse`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for key in (SEARCH_KEY, REWARD_KEY):
+        section = OmegaConf.select(config, key)
+        values = OmegaConf.to_container(section, resolve=True) if section is not None else {}
+        if not isinstance(values, dict):
+            raise SettingsError(f"{key} is {values!r}: it takes a section of keys")
+        found[key] = {str(name): value for name, value in values.items()}
+        parent_key, _, name = key.rpartition(".")
+        parent = OmegaConf.select(config, parent_key)
+        with open_dict(parent):
+            parent.pop(name, None)
+    return Settings(
+        search=parse(SearchSettings, found[SEARCH_KEY], SEARCH_KEY),
+        rubric=parse(RubricConfig, found[REWARD_KEY], REWARD_KEY),
+    )
+
+
+def write_agent_loop_file(settings: Settings, path: Path) -> None:
+    """The file through which verl instantiates our agent loop in its workers, whole or not at all."""
+    entry = {
+        "name": "kg_agent",
+        "_target_": "verl_ext.agent_loop.KGAgentLoop",
+        "search": dataclasses.asdict(settings.search),
+        "rubric": dataclasses.asdict(settings.rubric),
+    }
+    entry["search"]["actions"] = list(settings.search.actions) if settings.search.actions is not None else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create([entry])), encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,124 @@
+"""verl's synchronous trainer with an episode log: three hooks are extended, the training loop is verl's.
+
+Registered with verl under ``kg_sync``. What it adds: means of the episodes' reward parts and timings to
+every training step, validation metrics by number of hops, and the validation generation log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from omegaconf import DictConfig
+from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+
+from verl_ext.validation_log import validation_summary, write_validation_log
+
+logger = logging.getLogger(__name__)
+
+TRAINER_MODE = "kg_sync"
+
+
+@register_trainer(TRAINER_MODE)
+class KGTrainer(PPOTrainerSync):
+    """verl's synchronous PPO trainer, telling more of what its episodes did."""
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl asks for the literal name "sync" when it chooses its replay buffer and its checkpoints.
+        config.trainer.v1.trainer_mode = "sync"
+        super().__init__(config)
+
+    def _compute_metrics(
+        self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        is_real = [not tag.get("is_padding", False) for tag in batch.tags]
+        keys = [key for key, real in zip(batch.keys, is_real, strict=True) if real]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        episodes = [fields["episode_metrics"] for fields in data["extra_fields"].tolist()]
+        metrics.update({f"episode/{name}": value for name, value in mean_by_key(episodes).items()})
+        metrics["episode/share_equal_groups"] = share_equal_groups(keys, episodes)
+        logger.info("%s", step_line(global_steps, self.total_training_steps, metrics, timing_raw))
+
+    def _dump_generations(
+        self,
+        inputs: list[str],
+        outputs: list[str],
+        gts: list[Any],
+        scores: list[float],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        dump_path: str,
+    ) -> None:
+        records = reward_extra_infos_dict.get("episode")
+        if records is None:  # a training rollout dump, which verl writes itself
+            super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
+            return
+        lines = [
+            {"step": self.global_steps, "prompt": prompt, "output": output, **json.loads(record)}
+            for prompt, output, record in zip(inputs, outputs, records, strict=True)
+        ]
+        path = write_validation_log(lines, Path(dump_path), self.global_steps)
+        logger.info("validation generation log: %s (%d episodes)", path, len(lines))
+
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> dict[str, float]:
+        records = [json.loads(record) for record in reward_extra_infos_dict.pop("episode", [])]
+        metrics = super()._val_metrics_update(
+            data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs
+        )
+        summary = validation_summary(records)
+        logger.info(
+            "validation at step %d: %s",
+            self.global_steps,
+            ", ".join(f"{name} {value:.3f}" for name, value in summary.items() if name.startswith("all/")),
+        )
+        return {**metrics, **{f"validation/{name}": value for name, value in summary.items()}}
+
+
+def mean_by_key(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each key over the rows that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for name, value in row.items():
+            values[name].append(value)
+    return {name: math.fsum(column) / len(column) for name, column in values.items()}
+
+
+def share_equal_groups(keys: list[str], episodes: list[Mapping[str, float]]) -> float:
+    """Share of questions all of whose rollouts earned the same: they teach a group baseline nothing.
+
+    A key is verl's ``<question uid>_<rollout>_<output>``.
+    """
+    groups: dict[str, list[float]] = defaultdict(list)
+    for key, episode in zip(keys, episodes, strict=True):
+        groups[key.rsplit("_", 2)[0]].append(episode["reward/total"])
+    equal = sum(1 for rewards in groups.values() if max(rewards) - min(rewards) < 1e-9)
+    return equal / len(groups) if groups else 0.0
+
+
+def step_line(
+    step: int, num_steps: int, metrics: Mapping[str, Any], timing_raw: Mapping[str, float]
+) -> str:
+    """One line on a finished step: where it stands, what it earned, where its seconds went, what is left."""
+    seconds = timing_raw.get("step", 0.0)
+    parts = ("gen", "old_log_prob", "ref", "values", "update_critic", "update_actor", "update_weights")
+    spent = " ".join(f"{name} {timing_raw[name]:.1f}" for name in parts if name in timing_raw)
+    remaining_s = max(0, num_steps - step) * seconds
+    return (
+        f"step {step}/{num_steps} reward {metrics.get('episode/reward/total', float('nan')):.3f} "
+        f"em {metrics.get('episode/metric/em', float('nan')):.3f} "
+        f"valid queries {metrics.get('episode/metric/valid_query_rate', float('nan')):.2f} | "
+        f"{seconds:.1f} s ({spent}) | about {remaining_s / 60:.1f} min left"
+    )
