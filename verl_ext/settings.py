@@ -1,8 +1,9 @@
-"""What this project adds to verl's configuration: two sections, typed, parsed once at the door.
+"""What this project adds to verl's configuration: three sections, typed, parsed once at the door.
 
-``actor_rollout_ref.rollout.search`` becomes :class:`SearchSettings`; ``reward.kg`` becomes
-:class:`kg_r1.reward.rubric.RubricConfig`. verl refuses keys that it does not know in its own sections, so
-:func:`take_settings` reads both, removes them, and the agent loop receives them through its own file.
+``actor_rollout_ref.rollout.search`` becomes :class:`SearchSettings`, ``reward.kg`` becomes
+:class:`kg_r1.reward.rubric.RubricConfig` and ``trainer.kg`` :class:`RunSettings`. verl refuses keys that it
+does not know in the first two places, so :func:`take_settings` removes those, and the agent loop receives
+them through its own file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kg_r1.reward.rubric import RubricConfig
 
 SEARCH_KEY = "actor_rollout_ref.rollout.search"
 REWARD_KEY = "reward.kg"
+RUN_KEY = "trainer.kg"
 
 
 class SettingsError(ValueError):
@@ -82,6 +84,14 @@ class SearchSettings:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run is looked after."""
+
+    max_stage_s: float = 3600.0
+    """Seconds that one stage of a step may take before the run is ended with its name; 0 never ends it."""
+
+
 def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:
     """A dataclass from plain values.
 
@@ -128,32 +138,35 @@ def _coerce_plain(value: Any, kind: type, where: str) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """Both sections of ours."""
+    """The sections of ours."""
 
     search: SearchSettings
     rubric: RubricConfig
+    run: RunSettings
 
 
 def take_settings(config: DictConfig) -> Settings:
-    """Read our two sections and remove them from ``config``, which is then verl's alone.
+    """Read our sections, and remove from ``config`` those that verl would refuse.
 
     Raises:
         SettingsError: as :func:`parse`.
     """
     found: dict[str, dict[str, Any]] = {}
-    for key in (SEARCH_KEY, REWARD_KEY):
+    for key in (SEARCH_KEY, REWARD_KEY, RUN_KEY):
         section = OmegaConf.select(config, key)
         values = OmegaConf.to_container(section, resolve=True) if section is not None else {}
         if not isinstance(values, dict):
             raise SettingsError(f"{key} is {values!r}: it takes a section of keys")
         found[key] = {str(name): value for name, value in values.items()}
-        parent_key, _, name = key.rpartition(".")
-        parent = OmegaConf.select(config, parent_key)
-        with open_dict(parent):
-            parent.pop(name, None)
+        if key != RUN_KEY:
+            parent_key, _, name = key.rpartition(".")
+            parent = OmegaConf.select(config, parent_key)
+            with open_dict(parent):
+                parent.pop(name, None)
     return Settings(
         search=parse(SearchSettings, found[SEARCH_KEY], SEARCH_KEY),
         rubric=parse(RubricConfig, found[REWARD_KEY], REWARD_KEY),
+        run=parse(RunSettings, found[RUN_KEY], RUN_KEY),
     )
 
 

@@ -18,6 +18,7 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
+from verl_ext.watchdog import Watchdog
 from verl_ext.validation_log import validation_summary, write_validation_log
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,35 @@ class KGTrainer(PPOTrainerSync):
     def __init__(self, config: DictConfig) -> None:
         # verl asks for the literal name "sync" when it chooses its replay buffer and its checkpoints.
         config.trainer.v1.trainer_mode = "sync"
+        self.watchdog = Watchdog(config.trainer.kg.max_stage_s)
         super().__init__(config)
+
+    def init(self) -> None:
+        self.watchdog.enter("start-up: workers, engine, first weight synchronisation")
+        super().init()
+
+    def on_sample_begin(self) -> None:
+        self.watchdog.enter(f"step {self.global_steps}: generation")
+        super().on_sample_begin()
+
+    def on_sample_end(self) -> None:
+        self.watchdog.enter(f"step {self.global_steps}: log-probabilities and update")
+        super().on_sample_end()
+
+    def on_step_end(self) -> None:
+        self.watchdog.enter(f"step {self.global_steps}: weight synchronisation")
+        super().on_step_end()
+        self.watchdog.enter(f"step {self.global_steps}: after the update")
+
+    def on_validate_begin(self) -> None:
+        self.watchdog.enter(f"step {self.global_steps}: validation")
+        super().on_validate_begin()
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        try:
+            super().fit(agent_loop_manager)
+        finally:
+            self.watchdog.stop()
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
