@@ -1,0 +1,90 @@
+"""What an oracle walk thinks: the plan that remains, in short words that vary.
+
+Writing the remaining plan into every thought is what teaches a small model when to stop; the wording varies
+so that the plan is learned and not one sentence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from kg_r1.data.evidence_path import Chain, Without
+
+_FIRST = (
+    "Plan: {plan}.",
+    "I need {plan}.",
+    "To find: {plan}.",
+    "Steps: {plan}.",
+    "Look up {plan}.",
+    "To do: {plan}.",
+)
+_NEXT = ("Left: {plan}.", "Still to do: {plan}.", "Next: {plan}.", "Now {plan}.", "Remaining: {plan}.")
+_MORE = ("More names for: {plan}.", "The other names, again: {plan}.", "The list goes on: {plan}.")
+_LAST = (
+    "Nothing is left to look up.",
+    "The plan is done.",
+    "No step remains, so I answer.",
+    "That was the last step.",
+    "Done, this is the answer.",
+)
+_LAST_OF_SEVERAL = (
+    "All lists are here: keep what they share.",
+    "Now keep the names that stand in each list.",
+    "No step remains: what do the lists have in common?",
+    "Done, the answer is what the lists share.",
+)
+_LOOK = (
+    "Which relations are there?",
+    "First I see which relations it has.",
+    "Let me look at the relations first.",
+    "I check the relations of {topic}.",
+)
+
+
+def first_thought(rng: random.Random, chains: Sequence[Chain]) -> str:
+    """Before the first hop: the whole plan."""
+    return rng.choice(_FIRST).format(plan=plan_words(chains, 0, 0))
+
+
+def next_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int) -> str:
+    """Before the hop at `step` of chain `chain`: the plan from there on."""
+    return rng.choice(_NEXT).format(plan=plan_words(chains, chain, step))
+
+
+def more_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int) -> str:
+    """Before the hop at `step` is asked again, for the names that one query could not hold."""
+    return rng.choice(_MORE).format(plan=plan_words(chains, chain, step))
+
+
+def last_thought(rng: random.Random, chains: Sequence[Chain]) -> str:
+    """Before the answer."""
+    return rng.choice(_LAST if len(chains) == 1 else _LAST_OF_SEVERAL)
+
+
+def look_thought(rng: random.Random, topic: str) -> str:
+    """Before a look at the relations of the topic."""
+    return rng.choice(_LOOK).format(topic=topic)
+
+
+def plan_words(chains: Sequence[Chain], chain: int, step: int) -> str:
+    """The plan from one step on: 'country, then capital', or 'A: borders; B: borders; compare'."""
+    if len(chains) == 1:
+        return _steps_words(chains[0], step)
+    parts = [
+        f"{part.topic}: {_steps_words(part, step if position == chain else 0)}"
+        for position, part in enumerate(chains)
+        if position >= chain
+    ]
+    return "; ".join([*parts, "compare"])
+
+
+def _steps_words(chain: Chain, start: int) -> str:
+    words: list[str] = []
+    for part in chain.steps[start:]:
+        if isinstance(part, Without):
+            if words:
+                words[-1] += f" except {part.topic}"
+        else:
+            words.append(part.relation if part.direction == "tail" else f"heads of {part.relation}")
+    return ", then ".join(words)
