@@ -128,10 +128,8 @@ def entity_names(folder: Path, entities: list[str]) -> dict[str, str]:
         names = parsed_json(path, None, decoded(path, None, read_bytes(path)))
         if not isinstance(names, dict):
             raise data_error(path, None, "is not an object of id: name")
-        for entity, name in names.items():
-            if not isinstance(name, str):
-                raise data_error(path, None, f"the name of {quoted(entity)} is not text")
-        return {entity: checked_name(path, None, name, "a name") for entity, name in names.items() if name.strip()}
+        named = {entity: name for entity, name in names.items() if name != ""}
+        return {entity: checked_name(path, None, name, quoted(entity)) for entity, name in named.items()}
     path = folder / "entities_text.txt"
     texts = vocabulary_lines(path)
     if texts and len(texts) != len(entities):

@@ -55,7 +55,7 @@ class SeedSource:
 
 
 def separated_triples(path: Path, separator: str) -> Iterator[Triple]:
-    """The triples of a file with one 'head<separator>relation<separator>tail' a line; blank lines are skipped.
+    """The triples of a file of lines 'head<separator>relation<separator>tail'; blank lines are skipped.
 
     Raises:
         DataError: a bad line, with its number.

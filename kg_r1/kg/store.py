@@ -151,7 +151,7 @@ class GraphStore:
     ) -> None:
         try:
             future.set_result(produce())
-        except BaseException as error:  # handed to everyone who waits, ourselves included
+        except BaseException as error:  # noqa: BLE001 -- raised again in everyone who waits, ourselves included
             # The failure is not kept: by the next request the files may have been mended.
             with self._lock:
                 if claims.get(key) is future:

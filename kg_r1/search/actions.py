@@ -1,0 +1,207 @@
+"""The search actions: the request they answer, the built-in ones, and the registry that lists them all.
+
+Directions: the tails of (entity, relation, ?) are reached by `get_tail_entities`, and the relations that lead
+to them are the entity's tail relations; the heads of (?, relation, entity) and its head relations likewise.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from kg_r1.kg.graph import Subgraph
+from kg_r1.search.errors import InvalidField, NoResults, UnknownRelation, listed, quoted
+from kg_r1.search.handlers import ActionHandler, BaseAction, FoundEntities, GraphAction, first_seen, shown
+from kg_r1.search.registry import ActionRegistry
+from kg_r1.search.specs import ActionSpec, ArgumentSpec
+
+__all__ = [
+    "ACTION_REGISTRY",
+    "ActionHandler",
+    "ActionRegistry",
+    "ActionSpec",
+    "ActionType",
+    "ArgumentSpec",
+    "BaseAction",
+    "GetConditionalRelationsAction",
+    "GetHeadEntitiesAction",
+    "GetHeadRelationsAction",
+    "GetRelationsAction",
+    "GetTailEntitiesAction",
+    "GetTailRelationsAction",
+    "GraphAction",
+    "SearchRequest",
+    "action_registry",
+]
+
+
+class ActionType(str, Enum):  # noqa: UP042 -- users subclass and compare it as documented
+    """The names of the built-in actions."""
+
+    GET_RELATIONS = "get_relations"
+    GET_HEAD_RELATIONS = "get_head_relations"
+    GET_TAIL_RELATIONS = "get_tail_relations"
+    GET_HEAD_ENTITIES = "get_head_entities"
+    GET_TAIL_ENTITIES = "get_tail_entities"
+    GET_CONDITIONAL_RELATIONS = "get_conditional_relations"
+
+
+class SearchRequest(BaseModel):
+    """One request to `/retrieve`. Which fields an action needs is listed at `/actions`.
+
+    Fields that are not named here are kept: an action may ask for fields of its own.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "action_type": "get_tail_entities",
+                "dataset_name": "world",
+                "entity_id": "France",
+                "relation": "capital",
+            }
+        },
+    )
+
+    action_type: str
+    dataset_name: str | None = None
+    sample_id: str | None = None
+    entity_id: str | list[str] | None = None
+    relation: str | None = None
+    concept: str | None = None
+
+
+class GetRelationsAction(GraphAction):
+    """Lists every relation of an entity, in both directions."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"relations": [...]}: tail and head relations in one sorted list per entity."""
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        return {"relations": _both_relations(graph, found), **found.notes()}
+
+
+class GetHeadRelationsAction(GraphAction):
+    """Lists the relations that lead from other entities to an entity."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"head_relations": [...]}: relations of triples whose tail is the entity."""
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        others = f"Tail relations: {listed(_tail_relations(graph, found))}"
+        items = _head_relations(graph, found)
+        return self.listing(graph, found, "head_relations", items, "has no head relations", others)
+
+
+class GetTailRelationsAction(GraphAction):
+    """Lists the relations that lead from an entity to other entities."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"tail_relations": [...]}: relations of triples whose head is the entity."""
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        others = f"Head relations: {listed(_head_relations(graph, found))}"
+        items = _tail_relations(graph, found)
+        return self.listing(graph, found, "tail_relations", items, "has no tail relations", others)
+
+
+class GetHeadEntitiesAction(GraphAction):
+    """Lists the entities that have a relation to an entity."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], relation: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"head_entities": [...]}: every ? of (?, relation, entity)."""
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        ends = first_seen(end for entity in found.entities for end in graph.heads(entity, relation))
+        if not ends:
+            raise _nothing_there(graph, found, relation, "head", _head_relations(graph, found))
+        return {"head_entities": graph.labels(ends), **found.notes()}
+
+
+class GetTailEntitiesAction(GraphAction):
+    """Lists the entities that an entity has a relation to."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], relation: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"tail_entities": [...]}: every ? of (entity, relation, ?)."""
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        ends = first_seen(end for entity in found.entities for end in graph.tails(entity, relation))
+        if not ends:
+            raise _nothing_there(graph, found, relation, "tail", _tail_relations(graph, found))
+        return {"tail_entities": graph.labels(ends), **found.notes()}
+
+
+class GetConditionalRelationsAction(GraphAction):
+    """Lists the relations from an entity whose names contain a word."""
+
+    def execute(
+        self, sample_id: str, dataset_name: str, entity_id: str | list[str], concept: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Gives {"relations": [...]}: tail relations whose name, dotted domain included, has the word."""
+        if not concept.strip():
+            raise InvalidField("field 'concept' is empty", "Give a word to look for")
+        graph = self.graph(sample_id, dataset_name)
+        found = self.find(graph, entity_id)
+        everything = _tail_relations(graph, found)
+        wanted = concept.strip().casefold()
+        items = [relation for relation in everything if wanted in relation.casefold()]
+        nothing = f"has no tail relation about {quoted(concept)}"
+        return self.listing(
+            graph, found, "relations", items, nothing, f"Tail relations: {listed(everything)}"
+        )
+
+
+def _tail_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+    return first_seen(one for entity in found.entities for one in graph.tail_relations(entity))
+
+
+def _head_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+    return first_seen(one for entity in found.entities for one in graph.head_relations(entity))
+
+
+def _both_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+    return first_seen(
+        one
+        for entity in found.entities
+        for one in sorted({*graph.tail_relations(entity), *graph.head_relations(entity)})
+    )
+
+
+def _nothing_there(
+    graph: Subgraph, found: FoundEntities, relation: str, side: str, existing: list[str]
+) -> UnknownRelation | NoResults:
+    if not graph.has_relation(relation):
+        of_entity = listed(_both_relations(graph, found))
+        return UnknownRelation(
+            f"unknown relation {quoted(relation)}", f"Relations of {shown(graph, found)}: {of_entity}"
+        )
+    return NoResults(
+        f"{shown(graph, found)} has no {side} entities by {quoted(relation)}",
+        f"Its {side} relations: {listed(existing)}",
+    )
+
+
+ACTION_REGISTRY = ActionRegistry(
+    {
+        ActionType.GET_RELATIONS: GetRelationsAction,
+        ActionType.GET_HEAD_RELATIONS: GetHeadRelationsAction,
+        ActionType.GET_TAIL_RELATIONS: GetTailRelationsAction,
+        ActionType.GET_HEAD_ENTITIES: GetHeadEntitiesAction,
+        ActionType.GET_TAIL_ENTITIES: GetTailEntitiesAction,
+        ActionType.GET_CONDITIONAL_RELATIONS: GetConditionalRelationsAction,
+    }
+)
+action_registry = ACTION_REGISTRY
