@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 Played = tuple[Episode, TokenBuffer]
 
 
-class EpisodesFailed(ExceptionGroup):
+class EpisodesFailed(ExceptionGroup[Exception]):
     """Some of many episodes raised; all the others were played to their end.
 
     `played` holds, in the order asked, each finished episode, and None where one failed. The exceptions of
@@ -42,11 +42,6 @@ class EpisodesFailed(ExceptionGroup):
     """
 
     played: list[Played | None]
-
-    def derive(self, excs: Sequence[Exception]) -> EpisodesFailed:
-        group = EpisodesFailed(self.message, excs)
-        group.played = self.played
-        return group
 
 
 @dataclass

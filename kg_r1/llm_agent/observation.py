@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from kg_r1.search.client import Retrieval
 # The graph did not answer at all, which says nothing about the query.
 INFRASTRUCTURE_CODES = frozenset({"server_unavailable", "server_timeout", "bad_response"})
 UNREACHABLE_TEXT = "Error: the knowledge graph cannot be reached now."
+NOTHING_TEXT = "Nothing found."
 MUST_ANSWER_LINE = "Last turn: you must answer now.\n"
 SEPARATOR = " | "
 MAX_ERROR_CHARS = 300
@@ -44,8 +44,7 @@ def render(retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int) -> 
         return render_error(retrieval.error.message, count_tokens, max_tokens)
     items = [harmless(item) for item in retrieval.items()]
     if not items:
-        text = harmless(json.dumps(list(retrieval.results), ensure_ascii=False, default=str))
-        return Observation(shorten(text, count_tokens, max_tokens), 0, 0)
+        return Observation(shorten(NOTHING_TEXT, count_tokens, max_tokens), 0, 0)
     for notes in dict.fromkeys((_notes(retrieval), "")):
         num_shown = _num_fitting(items, notes, count_tokens, max_tokens)
         if num_shown:

@@ -32,7 +32,6 @@ _NO_HABITS: dict[str, Any] = {
     "eta_cutoff": 0.0,
     "repetition_penalty": 1.0,
     "no_repeat_ngram_size": 0,
-    "min_length": 0,
     "min_new_tokens": 0,
 }
 
@@ -80,9 +79,10 @@ class HuggingFacePolicy:
         device = self.model.device
         inputs = torch.tensor([prompt_ids], dtype=torch.long, device=device)  # [1, num_prompt_tokens]
         devices = [device] if device.type == "cuda" else []
+        generate: Any = self.model.generate
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._draw_seed(request_id, len(prompt_ids)))
-            output: Any = self.model.generate(
+            output: Any = generate(
                 inputs,
                 attention_mask=torch.ones_like(inputs),
                 generation_config=self._settings(stop, max_tokens),

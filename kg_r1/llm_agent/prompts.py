@@ -9,7 +9,7 @@ from typing import Literal
 from kg_r1.llm_agent.observation import MUST_ANSWER_LINE, SEPARATOR, harmless
 from kg_r1.llm_agent.query import call_form
 from kg_r1.llm_agent.question import Question
-from kg_r1.search.actions import ActionSpec
+from kg_r1.search.specs import ActionSpec
 
 PromptStyle = Literal["compact", "full"]
 

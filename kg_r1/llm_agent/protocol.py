@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kg_r1.llm_agent.query import Query, QueryProblem, parse_query
-from kg_r1.search.actions import ActionSpec
+from kg_r1.search.specs import ActionSpec
 
 __all__ = ["STOP_STRINGS", "TAGS", "ParsedTurn", "Query", "TurnKind", "parse_turn"]
 

@@ -15,11 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kg_r1.search.actions import ActionSpec
+from kg_r1.search.specs import ROW_FIELDS, ActionSpec
 
 MAX_QUERY_CHARS = 2000
-# Both come from the data row. A model that writes them is not refused, and not believed.
-ROW_FIELDS = frozenset({"sample_id", "dataset_name"})
 
 _DOUBLE_QUOTES = str.maketrans(dict.fromkeys("“”„‟″", '"'))
 _ALL_QUOTES = str.maketrans(dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‘’‚‛′", "'"))
@@ -128,8 +126,9 @@ def _constant(node: ast.expr, spec: ActionSpec) -> Argument:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.List):
-        values = [item.value for item in node.elts if isinstance(item, ast.Constant)]
-        if len(values) == len(node.elts) and all(isinstance(value, str) for value in values):
+        constants = (item.value for item in node.elts if isinstance(item, ast.Constant))
+        values = [value for value in constants if isinstance(value, str)]
+        if len(values) == len(node.elts):
             return values
     raise QueryProblem(f"arguments must be quoted names or lists of them; expected {call_form(spec)}")
 
@@ -137,7 +136,8 @@ def _constant(node: ast.expr, spec: ActionSpec) -> Argument:
 def _checked(spec: ActionSpec, given: Mapping[str, Any]) -> Query:
     """`given` in the spec's order with every value stripped; refuses unknown, missing and mistyped ones."""
     known = {argument.name for argument in spec.arguments}
-    if unknown := sorted(set(given) - known - ROW_FIELDS):
+    # A model that writes the row's fields is not refused, and not believed.
+    if unknown := sorted(set(given) - known - set(ROW_FIELDS)):
         raise QueryProblem(f"{spec.name} has no argument {', '.join(unknown)}; expected {call_form(spec)}")
     arguments: dict[str, Argument] = {}
     for argument in spec.arguments:

@@ -11,13 +11,21 @@ from kg_r1.llm_agent.protocol import TAGS
 class ChatTokenizer(Protocol):
     """The part of a Hugging Face tokenizer that the environment calls."""
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+    def encode(self, text: str, /, *, add_special_tokens: bool) -> Any: ...
 
     def decode(
-        self, ids: Sequence[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool
-    ) -> str: ...
+        self, ids: list[int], /, *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool
+    ) -> Any: ...
 
-    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], **options: Any) -> Any: ...
+    def apply_chat_template(
+        self,
+        messages: list[dict[str, str]],
+        /,
+        *,
+        tokenize: bool,
+        add_generation_prompt: bool,
+        enable_thinking: bool,
+    ) -> Any: ...
 
 
 def encode(tokenizer: ChatTokenizer, text: str) -> list[int]:
@@ -30,16 +38,14 @@ def decode(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def chat_prompt_ids(
-    tokenizer: ChatTokenizer, messages: Sequence[Mapping[str, str]], no_think: bool
-) -> list[int]:
+def chat_prompt_ids(tokenizer: ChatTokenizer, messages: list[dict[str, str]], no_think: bool) -> list[int]:
     """The ids of the rendered chat, up to where the assistant's own text begins.
 
     `no_think` is handed to the template as enable_thinking=False. Templates that know the switch close the
     thinking there and then; the others ignore it.
     """
     text = tokenizer.apply_chat_template(
-        list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=not no_think
+        messages, tokenize=False, add_generation_prompt=True, enable_thinking=not no_think
     )
     return encode(tokenizer, text)
 
