@@ -17,6 +17,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
 from verl_ext.settings import Settings, SettingsError, take_settings, write_agent_loop_file
 
 logger = logging.getLogger(__name__)

@@ -111,19 +111,18 @@ def read_shape(model: str) -> ModelShape:
     )
 
 
-def _trained_parts(shape: ModelShape, *, lora_rank: int, num_shards: int, is_offloaded: bool) -> dict[str, float]:
-    """Weights, gradients and Adam's two moments, all in float32, of what is trained."""
-    if lora_rank:
-        num_trained = shape.num_linear_weights_per_rank * lora_rank
-        weights = 2 * shape.num_parameters + 4 * num_trained
-    else:
-        num_trained = shape.num_parameters
-        weights = 4 * num_trained
-    moments = 0.0 if is_offloaded else 8 * num_trained / num_shards
+def _trained_parts(shape: ModelShape, *, lora_rank: int, num_shards: int) -> dict[str, float]:
+    """Weights, gradients and Adam's two moments, all in float32, of what is trained.
+
+    verl's ``param_offload`` and ``optimizer_offload`` park these during generation and bring them back for
+    the update, so they count in full here.
+    """
+    num_trained = shape.num_linear_weights_per_rank * lora_rank if lora_rank else shape.num_parameters
+    weights = 2 * shape.num_parameters + 4 * num_trained if lora_rank else 4 * num_trained
     return {
-        "weights": (0.0 if is_offloaded and not lora_rank else weights / num_shards),
+        "weights": weights / num_shards,
         "gradients": 4 * num_trained / num_shards,
-        "optimizer": moments,
+        "optimizer": 8 * num_trained / num_shards,
     }
 
 
@@ -150,9 +149,8 @@ def estimate_memory(config: DictConfig) -> MemoryEstimate:
     shape = read_shape(str(group.model.path))
     num_devices = config.trainer.n_gpus_per_node * config.trainer.nnodes
     lora_rank = int(OmegaConf.select(group, "model.lora_rank") or 0)
-    is_offloaded = bool(OmegaConf.select(group, "actor.fsdp_config.optimizer_offload"))
     length = config.data.max_prompt_length + config.data.max_response_length
-    actor = _trained_parts(shape, lora_rank=lora_rank, num_shards=num_devices, is_offloaded=is_offloaded)
+    actor = _trained_parts(shape, lora_rank=lora_rank, num_shards=num_devices)
     parts = {f"actor {name}": value for name, value in actor.items()}
     micro_batch = int(group.actor.ppo_micro_batch_size_per_gpu or 1)
     parts["activations"] = _activations(
@@ -162,8 +160,8 @@ def estimate_memory(config: DictConfig) -> MemoryEstimate:
         is_parked = bool(OmegaConf.select(group, "ref.fsdp_config.param_offload"))
         parts["reference"] = 0.0 if is_parked else 2 * shape.num_parameters / num_devices
     if config.algorithm.adv_estimator == "gae":
-        is_parked = bool(OmegaConf.select(config, "critic.fsdp.optimizer_offload"))
-        critic = _trained_parts(shape, lora_rank=0, num_shards=num_devices, is_offloaded=is_parked)
+        critic_rank = int(OmegaConf.select(config, "critic.model.lora_rank") or 0)
+        critic = _trained_parts(shape, lora_rank=critic_rank, num_shards=num_devices)
         parts |= {f"critic {name}": value for name, value in critic.items()}
     if not bool(group.rollout.free_cache_engine):
         parts |= _engine_parts(shape, config, length)

@@ -70,7 +70,7 @@ class KGTrainer(PPOTrainerSync):
         is_real = [not tag.get("is_padding", False) for tag in batch.tags]
         keys = [key for key, real in zip(batch.keys, is_real, strict=True) if real]
         data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        episodes = [fields["episode_metrics"] for fields in data["extra_fields"].tolist()]
+        episodes = [fields["episode_metrics"] for fields in data.pop("extra_fields").tolist()]
         metrics.update({f"episode/{name}": value for name, value in mean_by_key(episodes).items()})
         metrics["episode/share_equal_groups"] = share_equal_groups(keys, episodes)
         logger.info("%s", step_line(global_steps, self.total_training_steps, metrics, timing_raw))

@@ -8,6 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+import verl_ext.search_path  # noqa: F401
 from verl_ext.settings import SettingsError, take_settings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

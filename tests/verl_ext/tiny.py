@@ -57,8 +57,8 @@ def write_rows(folder: Path) -> tuple[Path, Path]:
     """Training and validation rows; returns both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     train, val = folder / "train.parquet", folder / "val.parquet"
-    write_questions(questions("train"), train)
-    write_questions(questions("val")[:4], val)
+    write_questions(train, questions("train"))
+    write_questions(val, questions("val")[:4])
     return train, val
 
 
