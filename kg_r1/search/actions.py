@@ -125,7 +125,7 @@ class GetHeadEntitiesAction(GraphAction):
         found = self.find(graph, entity_id)
         ends = first_seen(end for entity in found.entities for end in graph.heads(entity, relation))
         if not ends:
-            raise _nothing_there(graph, found, relation, "head", _head_relations(graph, found))
+            raise _nothing_there(graph, found, relation, "head")
         return {"head_entities": graph.labels(ends), **found.notes()}
 
 
@@ -140,7 +140,7 @@ class GetTailEntitiesAction(GraphAction):
         found = self.find(graph, entity_id)
         ends = first_seen(end for entity in found.entities for end in graph.tails(entity, relation))
         if not ends:
-            raise _nothing_there(graph, found, relation, "tail", _tail_relations(graph, found))
+            raise _nothing_there(graph, found, relation, "tail")
         return {"tail_entities": graph.labels(ends), **found.notes()}
 
 
@@ -181,7 +181,7 @@ def _both_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
 
 
 def _nothing_there(
-    graph: Subgraph, found: FoundEntities, relation: str, side: str, existing: list[str]
+    graph: Subgraph, found: FoundEntities, relation: str, side: str
 ) -> UnknownRelation | NoResults:
     if not graph.has_relation(relation):
         of_entity = listed(_both_relations(graph, found))
@@ -190,7 +190,8 @@ def _nothing_there(
         )
     return NoResults(
         f"{shown(graph, found)} has no {side} entities by {quoted(relation)}",
-        f"Its {side} relations: {listed(existing)}",
+        f"Tail relations: {listed(_tail_relations(graph, found))}; "
+        f"head relations: {listed(_head_relations(graph, found))}",
     )
 
 
