@@ -49,7 +49,6 @@ class World:
             "data.max_response_length": 256,
             "actor_rollout_ref.model.path": self.folder / "model",
             "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
-            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": 2,
             "actor_rollout_ref.actor.optim.lr": "1e-3",
             "actor_rollout_ref.rollout.n": 2,
             "actor_rollout_ref.rollout.temperature": 1.0,
@@ -59,7 +58,6 @@ class World:
             # A random model seldom writes a tag: pay for what varies, so that gradients are not all zero.
             "reward.kg.w_format": 0.5,
             "critic.ppo_mini_batch_size": 2,
-            "critic.ppo_micro_batch_size_per_gpu": 2,
         }
         flat = [f"{key}={value}" for key, value in settings.items()]
         return [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *flat, *overrides]

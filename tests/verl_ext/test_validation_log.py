@@ -1,0 +1,75 @@
+"""The validation generation log and the report made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verl_ext.report import ReportError, report
+from verl_ext.trainer import share_equal_groups
+from verl_ext.validation_log import read_validation_log, validation_summary, write_validation_log
+
+
+def record(em: float, num_hops: int | None, status: str = "answered") -> dict[str, Any]:
+    metrics = dict.fromkeys(
+        ("em", "hits_at_1", "hit", "f1", "coverage", "valid_query_rate", "num_turns", "tool_tokens"), em
+    )
+    return {
+        "question": {"question": "Who?", "num_hops": num_hops, "gold": [["Ann", "Anna"]]},
+        "output": f"<answer>{'Ann' if em else 'Bob'}</answer>",
+        "status": status,
+        "turns": [{"text": "t"}],
+        "reward": {"total": 2 * em},
+        "metrics": {**metrics, "generated_tokens": 10.0, "total_tokens": 30.0},
+    }
+
+
+def test_means_by_number_of_hops() -> None:
+    summary = validation_summary([record(1.0, 1), record(0.0, 1), record(1.0, 2, "max_turns"), record(0.0, None)])
+    assert summary["all/em"] == 0.5
+    assert summary["1hop/em"] == 0.5
+    assert summary["2hop/em"] == 1.0
+    assert summary["all/reward"] == 1.0
+    assert summary["all/share_answered"] == 0.75
+    assert summary["all/num_episodes"] == 4.0
+    assert validation_summary([]) == {}
+
+
+def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
+    lines = [record(1.0, 1), {**record(0.0, 2), "output": "Zürich\u2028\n"}]
+    path = write_validation_log(lines, tmp_path / "validation", 20)
+    assert path.name == "step_000020.jsonl"
+    assert read_validation_log(path) == lines
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "step_000001.jsonl"
+    path.write_text('{"a": 1}\n{"a"\n')
+    with pytest.raises(ValueError, match=r"step_000001\.jsonl:2 "):
+        read_validation_log(path)
+
+
+def test_the_report_compares_the_first_and_the_last_log(tmp_path: Path) -> None:
+    write_validation_log([record(0.0, 1), record(0.0, 2)], tmp_path / "validation", 0)
+    write_validation_log([record(1.0, 1), record(0.0, 2)], tmp_path / "validation", 6)
+    text = report(tmp_path)
+    assert "step_000000 -> step_000006" in text
+    row = next(line for line in text.splitlines() if line.startswith("all"))
+    assert row.split()[:5] == ["all", "2", "0.00", "->", "0.50"]
+    assert "<answer>Ann</answer>" in text
+    assert "<answer>Bob</answer>" in text
+    assert "gold: Ann" in text
+
+
+def test_a_run_without_validation_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="no validation log"):
+        report(tmp_path)
+
+
+def test_groups_whose_rollouts_all_earned_the_same() -> None:
+    keys = ["q1_0_0", "q1_1_0", "q2_0_0", "q2_1_0"]
+    episodes = [{"reward/total": value} for value in (1.0, 1.0, 0.0, 2.0)]
+    assert share_equal_groups(keys, episodes) == 0.5
