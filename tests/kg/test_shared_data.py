@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,6 @@ def test_webqsp(shared_data: Path) -> None:
     assert "m.05n2rts" in graph.labels(graph.tails(cohen, "people.person.sibling_s"))
     with pytest.raises(UnknownSample, match="among its 250"):
         store.graph(dataset, "WebQTrn-0")
+    lines = (shared_data / dataset / "dev_simple.jsonl").read_text(encoding="utf-8").splitlines()
+    graphs = [store.graph(dataset, json.loads(line)["id"]) for line in lines]
+    assert (len(graphs), sum(graph.num_triples for graph in graphs)) == (250, 35_676)
