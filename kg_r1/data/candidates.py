@@ -44,6 +44,9 @@ class _Topic:
     home: str
 
 
+Ended = tuple[_Topic, list[int]]  # a topic and the entities where its walk ends
+
+
 class CandidateFinder:
     """Lists candidates per split, in an order in which every country has its turn.
 
@@ -74,7 +77,8 @@ class CandidateFinder:
         rng = random.Random(f"{self._seed}:candidates:{pattern.name}")
         if len(pattern.chains) == 1:
             return self._single(pattern, rng)
-        return {split: list(self._pairs(pattern, split, rng)) for split in SPLITS}
+        walks = [self._walks(chain, rng) for chain in pattern.chains]
+        return {split: list(self._pairs(pattern, walks, split, rng)) for split in SPLITS}
 
     def _single(self, pattern: Pattern, rng: random.Random) -> dict[str, list[Candidate]]:
         found: dict[str, list[Candidate]] = {split: [] for split in SPLITS}
@@ -84,9 +88,14 @@ class CandidateFinder:
                 found[topic.split].append(Candidate(pattern, (topic.label,), self._sorted(ends)))
         return found
 
-    def _pairs(self, pattern: Pattern, split: str, rng: random.Random) -> Iterator[Candidate]:
-        """Pairs of topics whose walks meet, neither walk alone giving the answer."""
-        first, second = (self._pair_walks(chain, split, rng) for chain in pattern.chains)
+    def _pairs(
+        self, pattern: Pattern, walks: Sequence[Sequence[Ended]], split: str, rng: random.Random
+    ) -> Iterator[Candidate]:
+        """Pairs of topics of one split whose walks meet, neither walk alone giving the answer.
+
+        `walks` are those of the pattern's first chain and of its second.
+        """
+        first, second = (_few_per_country(chain_walks, split) for chain_walks in walks)
         by_end: dict[int, list[int]] = defaultdict(list)
         for position, (_, ends) in enumerate(second):
             for end in ends:
@@ -107,16 +116,7 @@ class CandidateFinder:
                 pair = (one, other) if not is_symmetric or rng.random() < 0.5 else (other, one)
                 yield Candidate(pattern, (pair[0].label, pair[1].label), answers)
 
-    def _pair_walks(self, chain: Chain, split: str, rng: random.Random) -> list[tuple[_Topic, list[int]]]:
-        num_taken: Counter[str] = Counter()
-        kept = []
-        for topic, ends in self._walks(chain, rng):
-            if topic.split == split and num_taken[topic.home] < _MAX_PAIR_TOPICS:
-                num_taken[topic.home] += 1
-                kept.append((topic, ends))
-        return kept
-
-    def _walks(self, chain: Chain, rng: random.Random) -> list[tuple[_Topic, list[int]]]:
+    def _walks(self, chain: Chain, rng: random.Random) -> list[Ended]:
         """(topic, end entities) for every topic of the chain's kind whose walk is narrow and whole."""
         hops = [_hop(direction, relation) for direction, relation in chain.hops]
         topics = list(self._topics[chain.topic_kind])
@@ -145,6 +145,17 @@ class CandidateFinder:
 
 def _hop(direction: str, relation: str) -> Hop:
     return Hop("tail" if direction == "tail" else "head", relation)
+
+
+def _few_per_country(walks: Sequence[Ended], split: str) -> list[Ended]:
+    """The walks of a split's topics, the first `_MAX_PAIR_TOPICS` of each country."""
+    num_taken: Counter[str] = Counter()
+    kept = []
+    for topic, ends in walks:
+        if topic.split == split and num_taken[topic.home] < _MAX_PAIR_TOPICS:
+            num_taken[topic.home] += 1
+            kept.append((topic, ends))
+    return kept
 
 
 def _by_turns(items: Sequence[T], group: Callable[[T], str]) -> list[T]:

@@ -18,8 +18,8 @@ _NUM_EXAMPLES = 8
 class DataCard:
     """Counts of one data set.
 
-    `ceilings` give per question file the share of questions whose path ends at exactly the gold answers, and
-    over how many questions (at most `MAX_CHECKED`, spread evenly) that share was taken.
+    `ceilings` give, per question file that is not empty, the share of questions whose path ends at exactly
+    the gold answers, and over how many questions (at most `MAX_CHECKED`, spread evenly) it was taken.
     """
 
     dataset: str
@@ -61,9 +61,10 @@ def card_of(dataset: str, graph: Subgraph, files: Mapping[str, Sequence[Question
     for name, questions in files.items():
         step = max(1, -(-len(questions) // MAX_CHECKED))
         checked = questions[::step]
-        num_exact = sum(path_is_exact(graph, question) for question in checked)
-        ceilings[name] = (num_exact / len(checked) if checked else 0.0, len(checked))
-    last = next(reversed(list(files.values())), [])
+        if checked:
+            num_exact = sum(path_is_exact(graph, question) for question in checked)
+            ceilings[name] = (num_exact / len(checked), len(checked))
+    backwards = [question for questions in reversed(list(files.values())) for question in questions]
     return DataCard(
         dataset=dataset,
         num_triples=graph.num_triples,
@@ -72,11 +73,11 @@ def card_of(dataset: str, graph: Subgraph, files: Mapping[str, Sequence[Question
         groups={name: Counter(map(hop_group, questions)) for name, questions in files.items()},
         types={name: Counter(q.question_type for q in questions) for name, questions in files.items()},
         ceilings=ceilings,
-        examples=list(_one_of_each_group(last)),
+        examples=_some_of_each_group(backwards),
     )
 
 
-def _one_of_each_group(questions: Sequence[Question]) -> list[Question]:
+def _some_of_each_group(questions: Sequence[Question]) -> list[Question]:
     """The first questions of each hop group, `_NUM_EXAMPLES` in all, as even as that goes."""
     by_group: dict[str, list[Question]] = {}
     for question in questions:

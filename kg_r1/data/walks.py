@@ -10,8 +10,9 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from kg_r1.data.evidence_path import Chain, hop_group
@@ -143,26 +144,21 @@ class _WalkMaker:
         self._rubric = Rubric()
         self._seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
         self._num_batches = 0
+        self._hopeless: set[str] = set()  # other words would not help these questions
 
     def make(self, questions: Sequence[Question], num_wanted: int) -> int:
         """Plays until `num_wanted` more walks are kept or the questions run out; returns the number kept."""
-        num_before = len(self.walks)
-        drawn = self._drawn(questions)
-        while (num_missing := num_wanted - (len(self.walks) - num_before)) > 0:
-            batch = [question for question, _ in zip(drawn, range(min(_BATCH, num_missing)), strict=False)]
-            if not batch:
-                break
-            num_kept = sum(self._keep(episode, buffer) for episode, buffer in self._play(batch))
-            if self._on_kept is not None:
-                self._on_kept(num_kept)
-        return len(self.walks) - num_before
-
-    def _drawn(self, questions: Sequence[Question]) -> Iterator[Question]:
+        target = len(self.walks) + num_wanted
         rng = random.Random(f"{self._seed}:{hop_group(questions[0])}")
         for _ in range(MAX_PASSES):
-            order = list(questions)
+            order = [question for question in questions if question.question_id not in self._hopeless]
             rng.shuffle(order)
-            yield from order
+            left = iter(order)
+            while batch := list(islice(left, min(_BATCH, target - len(self.walks)))):
+                num_kept = sum(self._keep(episode, buffer) for episode, buffer in self._play(batch))
+                if self._on_kept is not None:
+                    self._on_kept(num_kept)
+        return len(self.walks) - (target - num_wanted)
 
     def _play(self, questions: Sequence[Question]) -> list[tuple[Episode, TokenBuffer]]:
         plans: dict[str, tuple[Question, Sequence[Chain]]] = {}
@@ -171,7 +167,7 @@ class _WalkMaker:
             graph = self._store.graph(question.dataset_name, question.sample_id)
             chains = plan_of(graph, question)
             if chains is None:
-                self.report.num_dropped[hop_group(question)]["without a path"] += 1
+                self._drop(question, "without a path")
             else:
                 plans[question.question_id] = (question, chains)
                 known.append(question)
@@ -185,9 +181,12 @@ class _WalkMaker:
         group = hop_group(question)
         reward = self._rubric.score(episode)
         key = (tuple(buffer.prompt_ids), tuple(buffer.response_ids))
-        reason = _fault(episode, reward.metrics) or ("repeated" if key in self._seen else None)
-        if reason is not None:
-            self.report.num_dropped[group][reason] += 1
+        fault = _fault(episode, reward.metrics)
+        if fault is not None:
+            self._drop(question, fault)
+            return False
+        if key in self._seen:
+            self.report.num_dropped[group]["repeated"] += 1
             return False
         self._seen.add(key)
         self.report.num_kept[group] += 1
@@ -204,6 +203,10 @@ class _WalkMaker:
             )
         )
         return True
+
+    def _drop(self, question: Question, reason: str) -> None:
+        self._hopeless.add(question.question_id)
+        self.report.num_dropped[hop_group(question)][reason] += 1
 
 
 def _fault(episode: Episode, metrics: dict[str, float]) -> str | None:

@@ -28,7 +28,7 @@ COUNTRY_NAMES = {
 COUNTRIES_WITH_ARTICLE = frozenset(
     {
         "AE", "AX", "BQ", "BS", "CC", "CD", "CF", "CG", "CK", "DO", "FK", "FM", "FO", "GB", "GM",
-        "IM", "KM", "KY", "MH", "MP", "MV", "NL", "PH", "SB", "SC", "TC", "US", "VG", "VI",
+        "IM", "IO", "KM", "KY", "MH", "MP", "MV", "NL", "PH", "SB", "SC", "TC", "TF", "US", "VG", "VI",
     }
 )
 # fmt: on

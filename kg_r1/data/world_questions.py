@@ -58,7 +58,7 @@ def make_questions(
         for group, quota in zip(GROUPS, _shares(sizes.of(split), len(GROUPS)), strict=True):
             patterns = [pattern for pattern in PATTERNS if pattern.group == group]
             pools = [writer.write(p, found[p.name][split], split, quota) for p in patterns]
-            for pool, share in zip(pools, _fill([len(pool) for pool in pools], quota), strict=True):
+            for pool, share in zip(pools, even_shares([len(pool) for pool in pools], quota), strict=True):
                 questions += pool[:share]
         random.Random(f"{seed}:order:{split}").shuffle(questions)
         made[split] = [_numbered(question, split, number) for number, question in enumerate(questions)]
@@ -85,7 +85,7 @@ class _Writer:
                 break
             text = self._text(phrasing, candidate.topics)
             gold = tuple(self._aliases(answer) for answer in candidate.answers)
-            if text not in self._texts and not _holds_answer(text, gold):
+            if text not in self._texts and not holds_answer(text, gold):
                 self._texts.add(text)
                 written.append(_question(candidate, text, gold))
         return written
@@ -130,11 +130,14 @@ def _numbered(question: Question, split: str, number: int) -> Question:
     )
 
 
-def _holds_answer(text: str, gold: Sequence[Sequence[str]]) -> bool:
-    folded = fold(text)
-    return any(
-        re.search(rf"(?<!\w){re.escape(fold(alias))}(?!\w)", folded) for aliases in gold for alias in aliases
-    )
+def holds_answer(text: str, gold: Sequence[Sequence[str]]) -> bool:
+    """Whether a text holds some alias of some answer as whole words, whatever stands between the words."""
+    words = _words(text)
+    return any(_words(alias) in words for aliases in gold for alias in aliases)
+
+
+def _words(text: str) -> str:
+    return " " + " ".join(re.findall(r"\w+", fold(text))) + " "
 
 
 def _shares(total: int, num_parts: int) -> list[int]:
@@ -142,7 +145,7 @@ def _shares(total: int, num_parts: int) -> list[int]:
     return [total // num_parts + (part < total % num_parts) for part in range(num_parts)]
 
 
-def _fill(capacities: Sequence[int], total: int) -> list[int]:
+def even_shares(capacities: Sequence[int], total: int) -> list[int]:
     """Shares of `total`, as even as the capacities allow."""
     shares = [0] * len(capacities)
     while total > 0:
