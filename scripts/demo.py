@@ -29,6 +29,7 @@ MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
 SERVER_START_S = 60
+MEMORY_SAMPLE_S = 5.0  # asking the kernel for shared sizes takes it a moment
 
 
 class DemoError(RuntimeError):
@@ -42,8 +43,13 @@ class Clock:
         self.started = time.monotonic()
         self.steps: list[tuple[str, float]] = []
         self.peak_bytes = 0
+        self._sampled = 0.0
 
     def sample_memory(self, mark: str) -> None:
+        """Add up the run's processes, shared pages counted once, if the last time is long enough ago."""
+        if time.monotonic() - self._sampled < MEMORY_SAMPLE_S:
+            return
+        self._sampled = time.monotonic()
         total = 0
         for process in marked_processes(mark):
             try:
@@ -201,6 +207,11 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock, ma
     run("reinforcement learning", command, logs / "train.log", clock, mark)
 
 
+def interrupt(*_: object) -> None:
+    """A request to end is treated as Ctrl-C, so that it ends every process too."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="The whole system once, on a machine without a GPU.")
     parser.add_argument("--num-walks", type=int, default=300, help="oracle walks of the cold start")
@@ -212,7 +223,7 @@ def main() -> int:
     logs = ROOT / "runs" / name / "logs"
     logs.mkdir(parents=True)
     clock = Clock()
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         prepare(arguments, logs, clock, mark)
         with kg_server(logs / "server.log", "data_kg"):

@@ -151,7 +151,7 @@ class ColdStartConfig:
     lora_rank: int = 0
     """0 trains every weight; otherwise PEFT's LoRA on the linear layers, merged when it is done."""
     max_walks: int | None = None
-    save_steps: int = 50
+    save_steps: int = 20
     seed: int = 0
     device: str = "cpu"
 
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lora-rank", type=int, default=0, help="0 trains every weight")
     parser.add_argument("--max-walks", type=int)
-    parser.add_argument("--save-steps", type=int, default=50)
+    parser.add_argument("--save-steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     config = ColdStartConfig(**vars(parser.parse_args()))
