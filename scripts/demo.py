@@ -28,6 +28,10 @@ MARK = "KG_R1_DEMO_RUN"  # every process of a run carries it, Ray's daemons incl
 MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
+# The limits of configs/cpu_135m.yaml, so that the cold start sees what reinforcement learning will.
+EPISODE_LIMITS = shlex.split(
+    "--max-turns 5 --max-response-length 96 --max-obs-length 160 --max-episode-tokens 512"
+)
 SERVER_START_S = 60
 MEMORY_SAMPLE_S = 5.0  # asking the kernel for shared sizes takes it a moment
 
@@ -185,7 +189,7 @@ def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock, mark: str) 
     if not (ROOT / COLD_START / "config.json").is_file():
         walks = [python, "-m", "kg_r1.data.build", "walks", "--tokenizer", MODEL, "--out", WALKS]
         walks += ["--questions", "data_kg/world/questions/train.parquet"]
-        walks += ["--num-walks", str(arguments.num_walks)]
+        walks += ["--num-walks", str(arguments.num_walks), *EPISODE_LIMITS]
         run("oracle walks", walks, logs / "walks.log", clock, mark)
         learn = [python, "-m", "verl_ext.cold_start", "--model", MODEL, "--walks", WALKS, "--out", COLD_START]
         run("cold start", learn, logs / "cold_start.log", clock, mark)

@@ -43,7 +43,7 @@ class SearchSettings:
     """Where the KG retrieval server answers."""
     base_data_path: str | None = None
     """A folder of data sets to search in this process, with no server; ``search_url`` is then unused."""
-    max_turns: int = 4
+    max_turns: int = 5
     """Turns in one episode, the answer included."""
     max_turn_tokens: int = 96
     """Sampled tokens in one turn."""

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kg_r1.data.evidence_path import hop_group
+from kg_r1.llm_agent.question import Question
+
 METRICS = ("em", "hits_at_1", "hit", "f1", "coverage", "valid_query_rate")
 MEANS = (*METRICS, "num_turns", "tool_tokens", "generated_tokens", "total_tokens")
 
@@ -51,15 +54,13 @@ def read_validation_log(path: Path) -> list[dict[str, Any]]:
 def validation_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Means over all episodes and by number of hops, named ``<group>/<metric>``.
 
-    Groups are ``all`` and ``<n>hop``; beside the metrics stand the mean reward and the share of episodes
+    Groups are ``all`` and those of :func:`kg_r1.data.evidence_path.hop_group`; beside the metrics stand the mean reward and the share of episodes
     that answered. Empty for no records.
     """
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
         groups["all"].append(record)
-        num_hops = record["question"].get("num_hops")
-        if num_hops is not None:
-            groups[f"{num_hops}hop"].append(record)
+        groups[hop_group(Question.from_dict(record["question"]))].append(record)
     summary: dict[str, float] = {}
     for group, members in sorted(groups.items()):
         for name in MEANS:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kg_r1.llm_agent.question import Question
 from verl_ext.report import ReportError, report
 from verl_ext.trainer import share_equal_groups
 from verl_ext.validation_log import read_validation_log, validation_summary, write_validation_log
@@ -17,7 +18,14 @@ def record(em: float, num_hops: int | None, status: str = "answered") -> dict[st
         ("em", "hits_at_1", "hit", "f1", "coverage", "valid_query_rate", "num_turns", "tool_tokens"), em
     )
     return {
-        "question": {"question": "Who?", "num_hops": num_hops, "gold": [["Ann", "Anna"]]},
+        "question": Question(
+            question_id="q",
+            question="Who?",
+            topic_entities=("X",),
+            gold=(("Ann", "Anna"),),
+            dataset_name="people",
+            num_hops=num_hops,
+        ).to_dict(),
         "output": f"<answer>{'Ann' if em else 'Bob'}</answer>",
         "status": status,
         "turns": [{"text": "t"}],
@@ -29,8 +37,8 @@ def record(em: float, num_hops: int | None, status: str = "answered") -> dict[st
 def test_means_by_number_of_hops() -> None:
     summary = validation_summary([record(1.0, 1), record(0.0, 1), record(1.0, 2, "max_turns"), record(0.0, None)])
     assert summary["all/em"] == 0.5
-    assert summary["1hop/em"] == 0.5
-    assert summary["2hop/em"] == 1.0
+    assert summary["1-hop/em"] == 0.5
+    assert summary["2-hop/em"] == 1.0
     assert summary["all/reward"] == 1.0
     assert summary["all/share_answered"] == 0.75
     assert summary["all/num_episodes"] == 4.0
