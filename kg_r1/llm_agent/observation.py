@@ -35,7 +35,8 @@ class Observation:
 def render(retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int) -> Observation:
     """The items of a retrieval as one line, cut at a whole item so that `count_tokens(text) <= max_tokens`.
 
-    Items left out are counted at the end, as in ``Paris | Lyon (+3 more)``. An error becomes one line
+    Items left out are counted at the end, as in ``Paris | Lyon (+3 more)``; the count alone is the least
+    that `max_tokens` must hold. An error becomes one line
     beginning with 'Error:'; where the graph could not be reached, the line says only that.
     """
     if retrieval.error is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig as HFGenerationConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.generation import StoppingCriteriaList, StopStringCriteria
 
 from kg_r1.llm_agent.policies import FinishReason, Generation
 from kg_r1.llm_agent.tokens import decode
@@ -62,6 +63,7 @@ class HuggingFacePolicy:
         self.tokenizer = tokenizer
         self.temperature = temperature
         self.seed = seed
+        self._stopping_of: dict[tuple[str, ...], StoppingCriteriaList] = {}
         self._end_ids = _end_ids(model, tokenizer)
         # One thread, hence one sequence at a time: draws use torch's global generator, reseeded for each.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generate")
@@ -85,8 +87,8 @@ class HuggingFacePolicy:
             output: Any = generate(
                 inputs,
                 attention_mask=torch.ones_like(inputs),
-                generation_config=self._settings(stop, max_tokens),
-                tokenizer=self.tokenizer,
+                generation_config=self._settings(max_tokens),
+                stopping_criteria=self._stopping(tuple(stop)),
             )
         token_ids = output.sequences[0, len(prompt_ids) :]  # [num_tokens]
         logits = torch.stack(output.logits)[:, 0].float()  # [num_tokens, num_vocabulary]
@@ -94,13 +96,18 @@ class HuggingFacePolicy:
         ids = token_ids.tolist()
         return Generation(ids, log_probs.tolist(), self._finish_reason(ids, stop))
 
-    def _settings(self, stop: list[str], max_tokens: int) -> HFGenerationConfig:
+    def _stopping(self, stop: tuple[str, ...]) -> StoppingCriteriaList:
+        # Matching stop strings against the vocabulary takes half a second, so it is done once for each set.
+        if stop not in self._stopping_of:
+            self._stopping_of[stop] = StoppingCriteriaList([StopStringCriteria(self.tokenizer, list(stop))])
+        return self._stopping_of[stop]
+
+    def _settings(self, max_tokens: int) -> HFGenerationConfig:
         return HFGenerationConfig(
             **_NO_HABITS,
             do_sample=self.temperature > 0,
             temperature=self.temperature or 1.0,
             max_new_tokens=max_tokens,
-            stop_strings=stop,
             eos_token_id=self._end_ids or None,
             pad_token_id=self._end_ids[0] if self._end_ids else 0,
             return_dict_in_generate=True,

@@ -64,7 +64,9 @@ def _full_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
     ]
     for spec in specs:
         lines.append(f"- {call_form(spec)}: {spec.description} Example: {spec.example}")
-        lines.extend(f"    {argument.name}: {argument.help}" for argument in spec.arguments if argument.help)
+    # One line for each argument, unless two actions mean different things by one name.
+    notes = [f"- {one.name}: {one.help}" for spec in specs for one in spec.arguments if one.help]
+    lines += ["", "Arguments:", *dict.fromkeys(notes)] if notes else []
     if specs:
         names = ["action_type", *(argument.name for argument in specs[0].arguments)]
         form = json.dumps(dict(zip(names, [specs[0].name, *("..." for _ in names[1:])], strict=True)))

@@ -47,7 +47,7 @@ def test_one_item_too_long_leaves_only_the_count() -> None:
     assert render(found("a very long name indeed", "b"), num_words, 3) == Observation("(+2 more)", 0, 2)
 
 
-@given(st.lists(st.text("ab |", min_size=1, max_size=30).filter(str.strip), max_size=30), st.integers(9, 60))
+@given(st.lists(st.text("ab |", min_size=1, max_size=30).filter(str.strip), max_size=30), st.integers(10, 60))
 def test_the_limit_holds_and_nothing_is_lost(items: list[str], max_tokens: int) -> None:
     retrieval = found(*items)
     observation = render(retrieval, len, max_tokens)

@@ -107,13 +107,13 @@ async def test_the_models_own_sampling_habits_are_off(tiny_model: Any, qwen_toke
     from transformers import GenerationConfig
 
     prompt = qwen_tokenizer.encode("What?", add_special_tokens=False)
-    free = await sample(HuggingFacePolicy(tiny_model, qwen_tokenizer, seed=1), prompt)
+    free = await sample(HuggingFacePolicy(tiny_model, qwen_tokenizer, seed=1), prompt, max_tokens=80)
     before = tiny_model.generation_config
     tiny_model.generation_config = GenerationConfig(
         top_k=1, top_p=0.01, temperature=0.1, repetition_penalty=9.0, eos_token_id=before.eos_token_id
     )
     try:
-        same = await sample(HuggingFacePolicy(tiny_model, qwen_tokenizer, seed=1), prompt)
+        same = await sample(HuggingFacePolicy(tiny_model, qwen_tokenizer, seed=1), prompt, max_tokens=80)
     finally:
         tiny_model.generation_config = before
     assert same == free

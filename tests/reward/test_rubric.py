@@ -133,6 +133,12 @@ def test_an_episode_without_turns_scores_zero(make_episode: MakeEpisode) -> None
     assert reward.metrics["valid_query_rate"] == 0.0
 
 
+def test_the_last_answer_counts(make_episode: MakeEpisode) -> None:
+    episode = make_episode(["Paris"], answered("Rome"), answered("Paris"))
+    assert episode.answer == "Paris"
+    assert Rubric().score(episode).metrics["em"] == 1.0
+
+
 def test_a_running_episode_is_not_scored() -> None:
     with pytest.raises(ValueError, match="q7 has not ended"):
         Rubric().score(Episode(Question("q7", "?", (), (), "toy")))
