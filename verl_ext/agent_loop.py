@@ -128,6 +128,7 @@ class KGAgentLoop(AgentLoopBase):
 
     def __init__(self, *args: Any, search: Any, rubric: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tokenizer: Any
         load_third_party_actions()
         self.search: SearchSettings = parse(SearchSettings, _plain(search), "search")
         self.rubric = Rubric(parse(RubricConfig, _plain(rubric), "rubric"))
@@ -152,7 +153,7 @@ class KGAgentLoop(AgentLoopBase):
         reward = self.rubric.score(episode)
         rewards = token_rewards(buffer, reward)
         response_ids, response_mask = list(buffer.response_ids), list(buffer.response_mask)
-        log_probs = list(buffer.response_log_probs)
+        log_probs = buffer.response_log_probs
         prompt_ids = list(buffer.prompt_ids)
         if not response_ids:
             # A prompt that does not fit is never generated from; verl still wants one response token,
@@ -194,7 +195,7 @@ def question_of_row(row: Mapping[str, Any]) -> Question:
 
 
 def _plain(section: Any) -> dict[str, Any]:
-    values = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
+    values: Any = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
     return {str(key): value for key, value in values.items()}
 
 

@@ -66,7 +66,7 @@ def read_walks(path: Path, max_walks: int | None = None) -> list[Example]:
     Raises:
         WalksError: for a line that lacks one of them or whose lengths differ, naming file and line.
     """
-    examples = []
+    examples: list[Example] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if max_walks is not None and len(examples) == max_walks:

@@ -182,9 +182,7 @@ def _engine_parts(shape: ModelShape, config: DictConfig, length: int) -> dict[st
 
 def format_memory(estimate: MemoryEstimate, config: DictConfig, search: SearchSettings) -> str:
     """A table of the parts, and what an episode may hold."""
-    rows = [f"{'part':<20} GiB"] + [
-        f"{name:<20} {value / GIB:.2f}" for name, value in estimate.parts.items()
-    ]
+    rows = [f"{'part':<20} GiB"] + [f"{name:<20} {value / GIB:.2f}" for name, value in estimate.parts.items()]
     length = config.data.max_prompt_length + config.data.max_response_length
     return "\n".join(
         [
@@ -192,6 +190,6 @@ def format_memory(estimate: MemoryEstimate, config: DictConfig, search: SearchSe
             *rows,
             f"{'total':<20} {estimate.total / GIB:.2f}",
             f"episodes: at most {search.max_turns} turns in {length} tokens; "
-            f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts a step",
+            f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts",
         ]
     )

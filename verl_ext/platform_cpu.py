@@ -74,7 +74,7 @@ class PlatformCPU(PlatformBase):
     def is_available(self) -> bool:
         return True
 
-    def current_device(self) -> str:
+    def current_device(self) -> str:  # type: ignore[override]  # verl only moves tensors to it
         return "cpu"
 
     def device_count(self) -> int:

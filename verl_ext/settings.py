@@ -62,7 +62,9 @@ class SearchSettings:
     """What an episode does when the graph cannot be reached after the retries."""
     max_kg_failures: int = 2
 
-    def generation_config(self, *, prompt_length: int, response_length: int, validate: bool) -> GenerationConfig:
+    def generation_config(
+        self, *, prompt_length: int, response_length: int, validate: bool
+    ) -> GenerationConfig:
         """The environment's own configuration; verl's two length limits bound the whole context."""
         searching = self.enable and (
             self.enable_during_validation if validate else self.enable_during_training
@@ -172,13 +174,14 @@ def take_settings(config: DictConfig) -> Settings:
 
 def write_agent_loop_file(settings: Settings, path: Path) -> None:
     """The file through which verl instantiates our agent loop in its workers, whole or not at all."""
+    search = dataclasses.asdict(settings.search)
+    search["actions"] = list(settings.search.actions) if settings.search.actions is not None else None
     entry = {
         "name": "kg_agent",
         "_target_": "verl_ext.agent_loop.KGAgentLoop",
-        "search": dataclasses.asdict(settings.search),
+        "search": search,
         "rubric": dataclasses.asdict(settings.rubric),
     }
-    entry["search"]["actions"] = list(settings.search.actions) if settings.search.actions is not None else None
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(OmegaConf.to_yaml(OmegaConf.create([entry])), encoding="utf-8")

@@ -18,8 +18,8 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
-from verl_ext.watchdog import Watchdog
 from verl_ext.validation_log import validation_summary, write_validation_log
+from verl_ext.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +137,7 @@ def share_equal_groups(keys: list[str], episodes: list[Mapping[str, float]]) -> 
     return equal / len(groups) if groups else 0.0
 
 
-def step_line(
-    step: int, num_steps: int, metrics: Mapping[str, Any], timing_raw: Mapping[str, float]
-) -> str:
+def step_line(step: int, num_steps: int, metrics: Mapping[str, Any], timing_raw: Mapping[str, float]) -> str:
     """One line on a finished step: where it stands, what it earned, where its seconds went, what is left."""
     seconds = timing_raw.get("step", 0.0)
     parts = ("gen", "old_log_prob", "ref", "values", "update_critic", "update_actor", "update_weights")

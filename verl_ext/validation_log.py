@@ -54,8 +54,8 @@ def read_validation_log(path: Path) -> list[dict[str, Any]]:
 def validation_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Means over all episodes and by number of hops, named ``<group>/<metric>``.
 
-    Groups are ``all`` and those of :func:`kg_r1.data.evidence_path.hop_group`; beside the metrics stand the mean reward and the share of episodes
-    that answered. Empty for no records.
+    Groups are ``all`` and those of :func:`kg_r1.data.evidence_path.hop_group`; beside the metrics stand the
+    mean reward and the share of episodes that answered. Empty for no records.
     """
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:

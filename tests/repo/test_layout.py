@@ -79,5 +79,7 @@ def test_the_environment_loads_neither_torch_nor_verl() -> None:
         "import sys, kg_r1.search.server, kg_r1.llm_agent.generation, kg_r1.reward.rubric\n"
         "print([name for name in ('torch', 'verl', 'ray', 'vllm') if name in sys.modules])"
     )
-    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert finished.stdout.strip() == "[]"

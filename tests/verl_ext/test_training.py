@@ -58,6 +58,8 @@ class World:
             # A random model seldom writes a tag: pay for what varies, so that gradients are not all zero.
             "reward.kg.w_format": 0.5,
             "critic.ppo_mini_batch_size": 2,
+            # The old log-probabilities from the actor itself, so that they can be compared with the engine's.
+            "algorithm.rollout_correction.bypass_mode": "false",
         }
         flat = [f"{key}={value}" for key, value in settings.items()]
         return [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *flat, *overrides]
@@ -106,7 +108,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     tiny.write_model(folder / "model")
     port = free_port()
     arguments = ["--base_data_path", str(folder / "data_kg"), "--port", str(port)]
-    server = subprocess.Popen([sys.executable, "-m", "kg_r1.search.kg_retrieval_server", *arguments], cwd=ROOT)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "kg_r1.search.kg_retrieval_server", *arguments], cwd=ROOT
+    )
     try:
         address = f"http://127.0.0.1:{port}"
         for _ in range(150):
@@ -129,7 +133,7 @@ def test_grpo_learns_validates_and_logs(world: World) -> None:
     assert sorted(metrics) == [0, 1, 2]
     assert metrics[1]["actor/grad_norm"] > 0
     assert metrics[2]["episode/metric/num_turns"] == 3.0
-    assert metrics[0]["validation/all/num_episodes"] == 4.0
+    assert metrics[0]["validation/1-hop/num_episodes"] == 4.0
     assert metrics[1]["timing_s/gen"] > 0
     # The engine's probabilities are the actor's: a wrong mask or a shifted log-prob would show here.
     assert metrics[1]["training/rollout_actor_probs_pearson_corr"] > 0.99

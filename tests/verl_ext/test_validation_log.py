@@ -35,7 +35,9 @@ def record(em: float, num_hops: int | None, status: str = "answered") -> dict[st
 
 
 def test_means_by_number_of_hops() -> None:
-    summary = validation_summary([record(1.0, 1), record(0.0, 1), record(1.0, 2, "max_turns"), record(0.0, None)])
+    summary = validation_summary(
+        [record(1.0, 1), record(0.0, 1), record(1.0, 2, "max_turns"), record(0.0, None)]
+    )
     assert summary["all/em"] == 0.5
     assert summary["1-hop/em"] == 0.5
     assert summary["2-hop/em"] == 1.0

@@ -71,7 +71,10 @@ def write_model(folder: Path, seed: int = 0) -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    text = [f"<think></think><search>get_tail_entities</search><answer>{a} {b}</answer>" for a, b in CAPITALS.items()]
+    text = [
+        f"<think></think><search>get_tail_entities</search><answer>{a} {b}</answer>"
+        for a, b in CAPITALS.items()
+    ]
     tokenizer.train_from_iterator(text, trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
