@@ -10,8 +10,8 @@ def main() -> None:
 
     if torch.version.cuda is not None:
         sys.exit(
-            f"error: torch {torch.__version__} is a CUDA build: give pip PyTorch's CPU wheel index "
-            "(pytorch.org, Get Started, compute platform CPU), or install for a GPU with `pip install -e .[gpu]`"
+            f"error: torch {torch.__version__} is a CUDA build: give pip PyTorch's CPU index "
+            "(pytorch.org, Get Started, CPU), or install for a GPU with `pip install -e .[gpu]`"
         )
     import vllm
 

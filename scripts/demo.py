@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -31,6 +32,11 @@ WALKS = "data_kg/world/walks.jsonl"
 # The limits of configs/cpu_135m.yaml, so that the cold start sees what reinforcement learning will.
 EPISODE_LIMITS = shlex.split(
     "--max-turns 5 --max-response-length 96 --max-obs-length 160 --max-episode-tokens 512"
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+RAY_PREFIX = re.compile(r"^\(\w+ pid=\d+\) (INFO:)?")
+PROGRESS = re.compile(
+    r"\bstep \d+/\d+ |validation at step|^\{'loss'|\d walks|triples|ready to fit|hub cannot be reached"
 )
 SERVER_START_S = 60
 MEMORY_SAMPLE_S = 5.0  # asking the kernel for shared sizes takes it a moment
@@ -123,11 +129,10 @@ def show_progress(log: Path, position: int) -> int:
         file.seek(position)
         text = file.read()
         position = file.tell()
-    wanted = ("step ", "validation at step", "loss", "walks", "triples", "model folder", "ready to fit")
     for line in text.replace("\r", "\n").splitlines():
-        plain = line.split(") ", 1)[-1] if line.startswith("(") else line
-        if any(word in plain for word in wanted) and len(plain) < 300 and "%|" not in plain:
-            sys.stderr.write(f"    {plain.strip()}\n")
+        plain = RAY_PREFIX.sub("", ANSI.sub("", line)).strip()
+        if PROGRESS.search(plain):
+            sys.stderr.write(f"    {plain[:300]}\n")
     return position
 
 
@@ -202,6 +207,8 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock, ma
         f"trainer.total_training_steps={arguments.num_steps}",
         f"trainer.test_freq={arguments.num_steps}",
         "trainer.save_freq=-1",
+        "data.train_batch_size=4",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         f"data.val_max_samples={arguments.num_val}",
         "actor_rollout_ref.rollout.search.enable=true",
         f"actor_rollout_ref.rollout.search.search_url=http://127.0.0.1:{PORT}/retrieve",
@@ -218,8 +225,8 @@ def interrupt(*_: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The whole system once, on a machine without a GPU.")
-    parser.add_argument("--num-walks", type=int, default=300, help="oracle walks of the cold start")
-    parser.add_argument("--num-steps", type=int, default=6, help="steps of reinforcement learning")
+    parser.add_argument("--num-walks", type=int, default=400, help="oracle walks of the cold start")
+    parser.add_argument("--num-steps", type=int, default=4, help="steps of reinforcement learning")
     parser.add_argument("--num-val", type=int, default=60, help="validation questions")
     arguments = parser.parse_args()
     mark = os.environ[MARK] = uuid.uuid4().hex

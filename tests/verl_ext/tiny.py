@@ -7,10 +7,16 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kg_r1.data.rows import write_questions
+from kg_r1.data.walks import build_walks, write_walks
+from kg_r1.kg.store import GraphStore
+from kg_r1.llm_agent.generation import GenerationConfig
+from kg_r1.llm_agent.prompts import build_messages
 from kg_r1.llm_agent.question import Question
+from kg_r1.search.actions import ACTION_REGISTRY
+from verl_ext.cold_start import ColdStartConfig, cold_start
 
 CAPITALS = {
     "France": "Paris",
@@ -62,6 +68,43 @@ def write_rows(folder: Path) -> tuple[Path, Path]:
     return train, val
 
 
+def sample_texts() -> list[str]:
+    """What the tokenizer is made from: a prompt and a walk for every question."""
+    specs = ACTION_REGISTRY.specs()
+    texts = []
+    for question in questions("train"):
+        texts += [message["content"] for message in build_messages(question, specs)]
+        (country,), city = question.topic_entities, question.gold[0][0]
+        search = f'<search>get_tail_entities("{country}", "capital")</search>'
+        texts.append(
+            f"<think>Plan</think>\n{search}\n<information>{city}</information>\n<answer>{city}</answer>"
+        )
+    return texts
+
+
+def write_half_trained_model(folder: Path) -> None:
+    """The tiny model after a short cold start: it searches and answers, but not always rightly.
+
+    A random model earns the same in every rollout, which teaches a group baseline nothing.
+    """
+    write_model(folder / "random")
+    write_graph(folder / "data_kg")
+    tokenizer = AutoTokenizer.from_pretrained(str(folder / "random"))
+    store = GraphStore(folder / "data_kg")
+    walks, _ = build_walks(questions("train"), store, tokenizer, GenerationConfig(max_turns=3), num_walks=64)
+    write_walks(folder / "walks.jsonl", walks)
+    cold_start(
+        ColdStartConfig(
+            model=str(folder / "random"),
+            walks=folder / "walks.jsonl",
+            out=folder / "model",
+            num_epochs=120,
+            learning_rate=3e-3,
+            save_steps=10_000,
+        )
+    )
+
+
 def write_model(folder: Path, seed: int = 0) -> None:
     """A random two-layer Llama and a byte-level tokenizer with a ChatML template."""
     tokenizer = Tokenizer(models.BPE())
@@ -69,13 +112,9 @@ def write_model(folder: Path, seed: int = 0) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=800, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    text = [
-        f"<think></think><search>get_tail_entities</search><answer>{a} {b}</answer>"
-        for a, b in CAPITALS.items()
-    ]
-    tokenizer.train_from_iterator(text, trainer)
+    tokenizer.train_from_iterator(sample_texts(), trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
