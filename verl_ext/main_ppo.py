@@ -210,10 +210,11 @@ def main() -> None:
     @hydra.main(config_path=str(CONFIG_FOLDER), config_name="cpu_135m", version_base=None)
     def entry(config: DictConfig) -> None:
         from kg_r1.search.errors import KGError
+        from verl_ext.memory import UnknownModelError
 
         try:
             (check if is_check else train)(config)
-        except (SettingsError, LaunchError, KGError) as error:
+        except (SettingsError, LaunchError, UnknownModelError, KGError) as error:
             sys.stderr.write(f"error [{error.code}]: {error}\n")
             sys.exit(2)
 
