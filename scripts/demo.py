@@ -226,8 +226,8 @@ def interrupt(*_: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The whole system once, on a machine without a GPU.")
     parser.add_argument("--num-walks", type=int, default=400, help="oracle walks of the cold start")
-    parser.add_argument("--num-steps", type=int, default=4, help="steps of reinforcement learning")
-    parser.add_argument("--num-val", type=int, default=60, help="validation questions")
+    parser.add_argument("--num-steps", type=int, default=3, help="steps of reinforcement learning")
+    parser.add_argument("--num-val", type=int, default=48, help="validation questions")
     arguments = parser.parse_args()
     mark = os.environ[MARK] = uuid.uuid4().hex
     name = next_run()
