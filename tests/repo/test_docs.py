@@ -21,6 +21,13 @@ PATH = re.compile(
 MODULE = re.compile(r"python3? -m ((?:kg_r1|verl_ext)[\w.]*)")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)\b")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][\w-]*)")
+FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def code_of(page: Path) -> list[str]:
+    """Fenced blocks, then inline spans: fences first, since an odd backtick would turn prose into code."""
+    text = page.read_text(encoding="utf-8")
+    return [*FENCED.findall(text), *re.findall(r"`([^`\n]+)`", FENCED.sub("", text))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,9 +48,8 @@ def test_every_module_run_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for block in re.findall(r"`([^`]+)`", page.read_text(encoding="utf-8")):
-        for name in TARGET.findall(block):
-            assert name in targets, f"{page.name} names make {name}"
+    for name in TARGET.findall("\n".join(code_of(page))):
+        assert name in targets, f"{page.name} names make {name}"
 
 
 @pytest.mark.parametrize("module", ["kg_r1.data.build", "verl_ext.fetch_model", "verl_ext.cold_start"])
