@@ -89,10 +89,11 @@ def set_process_environment(config: DictConfig) -> None:
             "OMP_NUM_THREADS": str(num_threads),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             # glibc would give every large tensor back to the kernel and ask for it again, which was seen to
-            # take more than half of an update in page faults; the workers keep it instead.
+            # take more than half of an update in page faults; the workers keep it instead. One arena, since
+            # verl trains in a thread, and glibc does give back what a thread's own arena has freed.
             "MALLOC_MMAP_MAX_": "0",
             "MALLOC_TRIM_THRESHOLD_": "100000000000",
-            "MALLOC_ARENA_MAX": "2",
+            "MALLOC_ARENA_MAX": "1",
         }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -19,9 +19,20 @@ from verl_ext.settings import SearchSettings
 GIB = 1024**3
 MARGIN = 0.10
 
-# Shapes of models that profiles name, for a machine that cannot reach the hub.
+SMOLLM2_135M: dict[str, Any] = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+# Shapes of models that profiles name, for a machine that cannot reach the hub or has not made them yet.
 # Source: the config.json of each model's own hub page.
 KNOWN_SHAPES: dict[str, dict[str, Any]] = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": SMOLLM2_135M,
+    "models/SmolLM2-135M-cold-start": SMOLLM2_135M,
     "Qwen/Qwen2.5-3B-Instruct": {
         "hidden_size": 2048,
         "intermediate_size": 11008,
@@ -99,7 +110,10 @@ def read_shape(model: str) -> ModelShape:
     elif model in KNOWN_SHAPES:
         values = KNOWN_SHAPES[model]
     else:
-        raise UnknownModelError(f"no config.json under {model!r} and no entry for it in the table of shapes")
+        raise UnknownModelError(
+            f"the shape of {model!r} is not known: there is no {file}; fetch the model first, or name one of "
+            + ", ".join(KNOWN_SHAPES)
+        )
     return ModelShape(
         hidden_size=values["hidden_size"],
         intermediate_size=values["intermediate_size"],

@@ -21,6 +21,8 @@ from verl.plugin.platform.platform_manager import get_platform
 
 # vLLM's CPU engine reads these in its own process; verl hands on what the platform names here.
 VLLM_CPU_VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
+# One arena serves the trainer, whose tensors come from a single thread; the engine allocates from several.
+VLLM_ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
 
 def _resident_bytes(*_: Any, **__: Any) -> int:
@@ -127,7 +129,8 @@ class PlatformCPU(PlatformBase):
         return False  # weights then reach vLLM through verl's own shared-memory path
 
     def rollout_env_vars(self) -> dict[str, str]:
-        return {name: os.environ[name] for name in VLLM_CPU_VARIABLES if name in os.environ}
+        named = {name: os.environ[name] for name in VLLM_CPU_VARIABLES if name in os.environ}
+        return VLLM_ALLOCATOR | named
 
     def cudart(self) -> None:
         return None
