@@ -27,7 +27,7 @@ demo: $(STAMP)
 	@$(ALLOCATOR) $(BIN)/python scripts/demo.py
 
 # Its tokenizer is one that the tests use; without a network they skip, saying so.
-$(MODEL)/config.json: $(STAMP)
+$(MODEL)/config.json: | $(STAMP)
 	-$(BIN)/python -m verl_ext.fetch_model --out $(MODEL)
 
 test: $(STAMP) $(MODEL)/config.json
