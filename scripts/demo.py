@@ -7,7 +7,6 @@ Results go to stdout, logs to stderr and to files under the run's folder. Ctrl-C
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import signal
@@ -16,16 +15,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from verl_ext.processes import adopt_orphans, descendants, stop_descendants
+
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8001
-MARK = "KG_R1_DEMO_RUN"  # every process of a run carries it, Ray's daemons included
 MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
@@ -55,13 +54,13 @@ class Clock:
         self.peak_bytes = 0
         self._sampled = 0.0
 
-    def sample_memory(self, mark: str) -> None:
+    def sample_memory(self) -> None:
         """Add up the run's processes, shared pages counted once, if the last time is long enough ago."""
         if time.monotonic() - self._sampled < MEMORY_SAMPLE_S:
             return
         self._sampled = time.monotonic()
         total = 0
-        for process in marked_processes(mark):
+        for process in descendants():
             try:
                 total += process.memory_full_info().pss
             except psutil.Error:
@@ -69,35 +68,7 @@ class Clock:
         self.peak_bytes = max(self.peak_bytes, total)
 
 
-def marked_processes(mark: str) -> Iterator[psutil.Process]:
-    """All processes of this run but this one."""
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            if process.environ().get(MARK) == mark:
-                yield process
-        except psutil.Error:
-            continue  # another user's, or gone
-
-
-def stop_all(mark: str) -> None:
-    """Ask every process of the run to end, then make them."""
-    processes = list(marked_processes(mark))
-    for process in processes:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    _, alive = psutil.wait_procs(processes, timeout=5)
-    for process in [*alive, *marked_processes(mark)]:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def run(name: str, command: Sequence[str], log: Path, clock: Clock, mark: str) -> None:
+def run(name: str, command: Sequence[str], log: Path, clock: Clock) -> None:
     """Run one step with its output in ``log`` and its progress lines on stderr.
 
     Raises:
@@ -110,7 +81,7 @@ def run(name: str, command: Sequence[str], log: Path, clock: Clock, mark: str) -
     position = 0
     while True:
         finished = process.poll() is not None
-        clock.sample_memory(mark)
+        clock.sample_memory()
         position = show_progress(log, position)
         if finished:
             break
@@ -177,7 +148,7 @@ def next_run() -> str:
     return f"demo-{number}"
 
 
-def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock, mark: str) -> None:
+def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock) -> None:
     """Model, KG, oracle walks and cold start; each is skipped when its result is there."""
     python = sys.executable
     if not (ROOT / MODEL / "config.json").is_file():
@@ -186,21 +157,20 @@ def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock, mark: str) 
             [python, "-m", "verl_ext.fetch_model", "--out", MODEL],
             logs / "model.log",
             clock,
-            mark,
         )
     if not (ROOT / "data_kg/world/manifest.json").is_file():
         build = [python, "-m", "kg_r1.data.build", "world", "--out", "data_kg"]
-        run("knowledge graph", build, logs / "build.log", clock, mark)
+        run("knowledge graph", build, logs / "build.log", clock)
     if not (ROOT / COLD_START / "config.json").is_file():
         walks = [python, "-m", "kg_r1.data.build", "walks", "--tokenizer", MODEL, "--out", WALKS]
         walks += ["--questions", "data_kg/world/questions/train.parquet"]
         walks += ["--num-walks", str(arguments.num_walks), *EPISODE_LIMITS]
-        run("oracle walks", walks, logs / "walks.log", clock, mark)
+        run("oracle walks", walks, logs / "walks.log", clock)
         learn = [python, "-m", "verl_ext.cold_start", "--model", MODEL, "--walks", WALKS, "--out", COLD_START]
-        run("cold start", learn, logs / "cold_start.log", clock, mark)
+        run("cold start", learn, logs / "cold_start.log", clock)
 
 
-def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock, mark: str) -> None:
+def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock) -> None:
     """A few steps of GRPO with validation before and after."""
     overrides = [
         f"trainer.experiment_name={name}",
@@ -215,7 +185,7 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock, ma
         f"actor_rollout_ref.model.path={COLD_START}",
     ]
     command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *overrides]
-    run("reinforcement learning", command, logs / "train.log", clock, mark)
+    run("reinforcement learning", command, logs / "train.log", clock)
 
 
 def interrupt(*_: object) -> None:
@@ -229,16 +199,16 @@ def main() -> int:
     parser.add_argument("--num-steps", type=int, default=3, help="steps of reinforcement learning")
     parser.add_argument("--num-val", type=int, default=48, help="validation questions")
     arguments = parser.parse_args()
-    mark = os.environ[MARK] = uuid.uuid4().hex
+    adopt_orphans()
     name = next_run()
     logs = ROOT / "runs" / name / "logs"
     logs.mkdir(parents=True)
     clock = Clock()
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        prepare(arguments, logs, clock, mark)
+        prepare(arguments, logs, clock)
         with kg_server(logs / "server.log", "data_kg"):
-            train(arguments, name, logs, clock, mark)
+            train(arguments, name, logs, clock)
         report = [sys.executable, "-m", "verl_ext.report", str(ROOT / "runs" / name)]
         subprocess.run(report, cwd=ROOT, check=True)
         seconds = ", ".join(f"{step} {duration:.0f}" for step, duration in clock.steps)
@@ -253,7 +223,7 @@ def main() -> int:
         sys.stderr.write(f"\nerror [demo_failed]: {error}\n")
         return 1
     finally:
-        stop_all(mark)
+        stop_descendants()
     return 0
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.verl_ext import tiny
+from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
 pytestmark = pytest.mark.trainer
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "KG_R1_TEST_RUN"
 RUN_S = 400
 
 
@@ -33,7 +30,7 @@ class World:
 
     folder: Path
     search_url: str
-    mark: str
+    spared: frozenset[int]  # processes that runs did not start
 
     def command(self, name: str, *overrides: str) -> list[str]:
         settings = {
@@ -64,9 +61,8 @@ class World:
 
     def start(self, name: str, *overrides: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{name}.log").open("ab")
-        environment = {**os.environ, MARK: self.mark}
         return subprocess.Popen(
-            self.command(name, *overrides), cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            self.command(name, *overrides), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
         )
 
     def run(self, name: str, *overrides: str) -> str:
@@ -84,12 +80,7 @@ class World:
 
     def stop_all(self) -> None:
         """End every process that a run left, Ray's included."""
-        for process in psutil.process_iter():
-            try:
-                if process.pid != os.getpid() and process.environ().get(MARK) == self.mark:
-                    process.kill()
-            except psutil.Error:
-                continue
+        stop_descendants(grace_s=0, spared=self.spared)
 
 
 def free_port() -> int:
@@ -116,7 +107,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 break
             except httpx.HTTPError:
                 time.sleep(0.2)
-        yield World(folder, f"{address}/retrieve", uuid.uuid4().hex)
+        adopt_orphans()
+        yield World(folder, f"{address}/retrieve", frozenset(child.pid for child in descendants()))
     finally:
         server.terminate()
         server.wait(timeout=10)
