@@ -21,8 +21,13 @@ from verl.plugin.platform.platform_manager import get_platform
 
 # vLLM's CPU engine reads these in its own process; verl hands on what the platform names here.
 VLLM_CPU_VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
-# One arena serves the trainer, whose tensors come from a single thread; the engine allocates from several.
-VLLM_ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
+VLLM_ENGINE_VARIABLES = {
+    # One arena serves the trainer, whose tensors come from a single thread; the engine allocates from several.
+    "MALLOC_ARENA_MAX": "2",
+    # Lets the profile run the model inside the engine's process (distributed_executor_backend: uni). vLLM
+    # otherwise starts one more, in order to pin its threads, which here nothing pins.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+}
 
 
 def _resident_bytes(*_: Any, **__: Any) -> int:
@@ -130,7 +135,7 @@ class PlatformCPU(PlatformBase):
 
     def rollout_env_vars(self) -> dict[str, str]:
         named = {name: os.environ[name] for name in VLLM_CPU_VARIABLES if name in os.environ}
-        return VLLM_ALLOCATOR | named
+        return VLLM_ENGINE_VARIABLES | named
 
     def cudart(self) -> None:
         return None
