@@ -22,7 +22,7 @@ from verl.plugin.platform.platform_manager import get_platform
 # vLLM's CPU engine reads these in its own process; verl hands on what the platform names here.
 VLLM_CPU_VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
 VLLM_ENGINE_VARIABLES = {
-    # One arena serves the trainer, whose tensors come from a single thread; the engine allocates from several.
+    # The trainer allocates from a single thread and needs one arena; the engine allocates from several.
     "MALLOC_ARENA_MAX": "2",
     # Lets the profile run the model inside the engine's process (distributed_executor_backend: uni). vLLM
     # otherwise starts one more, in order to pin its threads, which here nothing pins.
