@@ -8,6 +8,8 @@ reinforcement learning will see; only sampled tokens are learned. The trainer is
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import hashlib
 import json
 import logging
 import shutil
@@ -36,6 +38,12 @@ class WalksError(ValueError):
     """Walks that cannot be learned from; the message names file and line."""
 
     code = "bad_walks"
+
+
+class ResumeError(ValueError):
+    """Checkpoints of another run lie where this one would go on."""
+
+    code = "cannot_resume"
 
 
 @dataclass(frozen=True)
@@ -182,7 +190,11 @@ def training_arguments(config: ColdStartConfig, work: Path) -> TrainingArguments
 
 def load_model(config: ColdStartConfig) -> PreTrainedModel:
     """The model in float32 master weights, with LoRA when a rank is given."""
-    model = AutoModelForCausalLM.from_pretrained(config.model, dtype=torch.float32)
+    # On a processor PyTorch's fused attention is the slower one in bfloat16 (docs/log.md).
+    attention = "eager" if config.device == "cpu" else None
+    model = AutoModelForCausalLM.from_pretrained(
+        config.model, dtype=torch.float32, attn_implementation=attention
+    )
     model.config.use_cache = False
     if config.lora_rank:
         from peft import LoraConfig, get_peft_model
@@ -197,6 +209,28 @@ def load_model(config: ColdStartConfig) -> PreTrainedModel:
     return model
 
 
+def claim(work: Path, config: ColdStartConfig) -> None:
+    """Note in ``work`` what is trained there, so that only the same run goes on from its checkpoints.
+
+    Raises:
+        ResumeError: when something else is being trained there.
+    """
+    run = {name: str(value) for name, value in dataclasses.asdict(config).items()}
+    with config.walks.open("rb") as file:
+        run["walks_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    note = work / "run.json"
+    if note.is_file():
+        earlier = json.loads(note.read_text(encoding="utf-8"))
+        changed = sorted(name for name in run.keys() | earlier.keys() if run.get(name) != earlier.get(name))
+        if changed:
+            raise ResumeError(
+                f"{work} holds an unfinished run with other values of {', '.join(changed)}: "
+                "delete that folder to begin anew, or give the values again to go on"
+            )
+    work.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(run, indent=1), encoding="utf-8")
+
+
 def cold_start(config: ColdStartConfig) -> dict[str, Any]:
     """Train, and write ``config.out`` whole or not at all; an interrupted run resumes where it was saved.
 
@@ -205,6 +239,7 @@ def cold_start(config: ColdStartConfig) -> dict[str, Any]:
 
     Raises:
         WalksError: as :func:`read_walks`.
+        ResumeError: as :func:`claim`.
     """
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(config.model)
@@ -213,6 +248,7 @@ def cold_start(config: ColdStartConfig) -> dict[str, Any]:
     num_tokens = sum(len(example.input_ids) for example in examples)
     logger.info("%d walks, %d tokens, %d of them learned", len(examples), num_tokens, num_learned)
     work = config.out.with_name(config.out.name + ".training")
+    claim(work, config)
     trainer = LearnedTokensTrainer(
         model=load_model(config),
         args=training_arguments(config, work),
@@ -256,7 +292,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         metrics = cold_start(config)
-    except (WalksError, OSError) as error:
+    except (WalksError, ResumeError, OSError) as error:
         sys.stderr.write(f"error [{getattr(error, 'code', 'not_readable')}]: {error}\n")
         sys.exit(2)
     sys.stdout.write(json.dumps({"out": str(config.out), **metrics}) + "\n")

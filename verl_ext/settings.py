@@ -86,6 +86,26 @@ class SearchSettings:
         )
 
 
+def check_episode_limits(search: SearchSettings, *, prompt_length: int, response_length: int) -> None:
+    """Refuse now what an episode would refuse minutes later, in a worker.
+
+    Raises:
+        SettingsError: naming the limit that cannot work.
+    """
+    if search.timeout_s <= 0 or search.max_retries < 0:
+        raise SettingsError(
+            f"{SEARCH_KEY}: timeout_s must be above 0 and max_retries not below it, not {search.timeout_s} "
+            f"and {search.max_retries}"
+        )
+    try:
+        for validate in (False, True):
+            search.generation_config(
+                prompt_length=prompt_length, response_length=response_length, validate=validate
+            )
+    except ValueError as error:
+        raise SettingsError(f"{SEARCH_KEY}: {error}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """How a run is looked after."""

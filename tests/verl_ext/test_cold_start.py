@@ -15,6 +15,7 @@ from verl_ext.cold_start import (
     IGNORED,
     ColdStartConfig,
     LearnedTokensTrainer,
+    ResumeError,
     WalksError,
     cold_start,
     collate,
@@ -130,6 +131,8 @@ def test_an_interrupted_run_goes_on_where_it_was_saved(tmp_path: Path, model_fol
         patch.setattr("verl_ext.cold_start.LearnedTokensTrainer", Stopping)
         cold_start(config("resumed", 3.0))
     assert (tmp_path / "resumed.training" / "checkpoint-2").is_dir()
+    with pytest.raises(ResumeError, match="num_epochs"):
+        cold_start(config("resumed", 2.0))
     cold_start(config("resumed", 3.0))
     cold_start(config("whole", 3.0))
     resumed = AutoModelForCausalLM.from_pretrained(str(tmp_path / "resumed")).state_dict()
