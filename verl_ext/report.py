@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kg_r1.eval.intervals import LEVEL, change_interval
 from verl_ext.validation_log import METRICS, read_validation_log, validation_summary
 
 COLUMNS = (*METRICS, "share_answered", "num_turns", "total_tokens")
@@ -51,6 +52,24 @@ def comparison(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     )
 
 
+def changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str:
+    """The mean change of each metric over the questions that both validations asked, with its interval."""
+    earlier = {record["question"]["question_id"]: record["metrics"] for record in before}
+    pairs = [
+        (earlier[record["question"]["question_id"]], record["metrics"])
+        for record in after
+        if record["question"]["question_id"] in earlier
+    ]
+    if not pairs:
+        return "the two validations share no question"
+    lines = [f"change over {len(pairs)} questions, {LEVEL:.0%} bootstrap interval"]
+    for name in METRICS:
+        interval = change_interval([old[name] for old, _ in pairs], [new[name] for _, new in pairs])
+        verdict = "" if interval.is_clear else "  (within chance)"
+        lines.append(f"  {name:<18}{interval}{verdict}")
+    return "\n".join(lines)
+
+
 def choose_episodes(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """One right answer with the most turns and one wrong answer, as far as there are such."""
     right = [record for record in records if record["metrics"]["em"] == 1.0]
@@ -82,6 +101,7 @@ def report(run: Path) -> str:
     return (
         f"validation, {logs[0].stem} -> {logs[-1].stem}\n"
         f"{comparison(validation_summary(before), validation_summary(after))}\n\n"
+        f"{changes(before, after)}\n\n"
         f"two episodes of {logs[-1].stem}\n\n{episodes}\n\nvalidation generation log: {logs[-1]}"
     )
 

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from kg_r1.llm_agent.question import Question
-from verl_ext.report import ReportError, report
+from verl_ext.report import ReportError, changes, report
 from verl_ext.trainer import share_equal_groups
 from verl_ext.validation_log import read_validation_log, validation_summary, write_validation_log
 
 
-def record(em: float, num_hops: int | None, status: str = "answered") -> dict[str, Any]:
+def record(
+    em: float, num_hops: int | None, status: str = "answered", question_id: str = "q"
+) -> dict[str, Any]:
     metrics = dict.fromkeys(
         ("em", "hits_at_1", "hit", "f1", "coverage", "valid_query_rate", "num_turns", "tool_tokens"), em
     )
     return {
         "question": Question(
-            question_id="q",
+            question_id=question_id,
             question="Who?",
             topic_entities=("X",),
             gold=(("Ann", "Anna"),),
@@ -72,6 +74,18 @@ def test_the_report_compares_the_first_and_the_last_log(tmp_path: Path) -> None:
     assert "<answer>Ann</answer>" in text
     assert "<answer>Bob</answer>" in text
     assert "gold: Ann" in text
+
+
+def test_the_change_is_taken_question_by_question() -> None:
+    names = [f"q{number}" for number in range(30)]
+    before = [record(float(number % 2), 1, question_id=name) for number, name in enumerate(names)]
+    after = [record(1.0, 1, question_id=name) for name in reversed(names)]
+    lines = changes(before, [*after, record(0.0, 1, question_id="new")]).splitlines()
+    assert lines[0].startswith("change over 30 questions")
+    assert lines[1].split()[:2] == ["em", "0.500"]
+    assert "within chance" not in lines[1]
+    assert "within chance" in "\n".join(changes(before, before).splitlines()[1:])
+    assert changes(before, [record(1.0, 1, question_id="new")]) == "the two validations share no question"
 
 
 def test_a_run_without_validation_says_so(tmp_path: Path) -> None:
