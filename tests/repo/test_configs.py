@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,31 @@ from omegaconf import DictConfig, OmegaConf
 import verl_ext.search_path  # noqa: F401
 from verl_ext.settings import SettingsError, take_settings
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
 PROFILES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
 def load(name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONFIGS), version_base=None):
         return compose(name, overrides=list(overrides))
+
+
+def documented_commands() -> list[list[str]]:
+    """The arguments of every trainer command in the documents, comments left out."""
+    commands = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for line in page.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+            if match := re.match(r"python -m verl_ext\.main_ppo (.*)", line):
+                commands.append(shlex.split(match[1], comments=True))
+    return commands
+
+
+@pytest.mark.parametrize("arguments", documented_commands(), ids=" ".join)
+def test_a_documented_command_composes(arguments: list[str]) -> None:
+    option, name, *overrides = arguments
+    assert option == "--config-name"
+    take_settings(load(name, *overrides))
 
 
 @pytest.mark.parametrize("name", PROFILES)
