@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kg_r1.llm_agent.episode import Episode, Turn
+from kg_r1.llm_agent.observation import INFRASTRUCTURE_CODES
 from kg_r1.llm_agent.protocol import TurnKind
 from kg_r1.reward.evidence import coverage, grounded_evidence, predicted_answers
 from kg_r1.reward.metrics import exact_match, f1, hit, hits_at_1
@@ -21,6 +22,10 @@ class RubricConfig:
     """Per well-formed turn."""
     w_query: float = 0.0
     """Per search that succeeded and was not asked before in the episode."""
+    cost_turn: float = 0.0
+    """Taken from every turn."""
+    cost_token: float = 0.0
+    """Taken from a turn per token that it wrote."""
     w_answer: float = 1.0
     """Times the answer's score."""
     w_evidence: float = 1.0
@@ -62,13 +67,22 @@ class Rubric:
         metrics = episode_metrics(episode)
         formats = [config.w_format * turn.is_well_formed for turn in episode.turns]
         queries = [config.w_query * _is_new_success(turn) for turn in episode.turns]
+        turn_costs = [config.cost_turn for _ in episode.turns]
+        token_costs = [config.cost_token * turn.num_tokens for turn in episode.turns]
         parts = {
             "answer": config.w_answer * metrics[config.answer_score],
             "evidence": config.w_evidence * metrics["evidence"],
             "format": sum(formats),
             "query": sum(queries),
+            "turn_cost": -sum(turn_costs),
+            "token_cost": -sum(token_costs),
         }
-        turn_rewards = [a + b for a, b in zip(formats, queries, strict=True)]
+        turn_rewards = [
+            gained + found - per_turn - per_token
+            for gained, found, per_turn, per_token in zip(
+                formats, queries, turn_costs, token_costs, strict=True
+            )
+        ]
         outcome = parts["answer"] + parts["evidence"]
         return Reward(outcome + sum(turn_rewards), outcome, turn_rewards, parts, metrics)
 
@@ -94,6 +108,7 @@ def episode_metrics(episode: Episode) -> dict[str, float]:
         "num_turns": float(len(turns)),
         "num_searches": float(sum(turn.kind is TurnKind.SEARCH for turn in turns)),
         "num_repeated": float(sum(turn.is_repeated for turn in turns)),
+        "num_kg_failures": float(sum(map(_has_no_answer_of_the_kg, turns))),
         "tool_tokens": float(episode.num_tool_tokens),
         "generated_tokens": float(episode.num_generated_tokens),
         "total_tokens": float(
@@ -104,6 +119,11 @@ def episode_metrics(episode: Episode) -> dict[str, float]:
 
 def _is_new_success(turn: Turn) -> bool:
     return turn.has_succeeded and not turn.is_repeated
+
+
+def _has_no_answer_of_the_kg(turn: Turn) -> bool:
+    error = None if turn.retrieval is None else turn.retrieval.error
+    return error is not None and error.code in INFRASTRUCTURE_CODES
 
 
 def _share(count: int, total: int) -> float:

@@ -54,7 +54,14 @@ def test_default_reward_of_a_right_and_grounded_answer(make_episode: MakeEpisode
     reward = Rubric().score(make_episode(["Paris"], searched("Paris"), answered("Paris")))
     assert reward.total == reward.outcome == 2.0
     assert reward.turn_rewards == [0.0, 0.0]
-    assert reward.parts == {"answer": 1.0, "evidence": 1.0, "format": 0.0, "query": 0.0}
+    assert reward.parts == {
+        "answer": 1.0,
+        "evidence": 1.0,
+        "format": 0.0,
+        "query": 0.0,
+        "turn_cost": 0.0,
+        "token_cost": 0.0,
+    }
 
 
 def test_published_weights_turn_by_turn(make_episode: MakeEpisode) -> None:
@@ -72,8 +79,22 @@ def test_published_weights_turn_by_turn(make_episode: MakeEpisode) -> None:
     assert reward.turn_rewards == [1.0, 0.5, 0.5, 0.0, 0.5, 0.0]
     # Not exact (Lyon is missing), so only the evidence: Paris was right and retrieved.
     assert reward.outcome == 1.0
-    assert reward.parts == {"answer": 0.0, "evidence": 1.0, "format": 1.5, "query": 1.0}
+    assert {name: reward.parts[name] for name in ("answer", "evidence", "format", "query")} == {
+        "answer": 0.0,
+        "evidence": 1.0,
+        "format": 1.5,
+        "query": 1.0,
+    }
     assert reward.total == 3.5 == sum(reward.parts.values())
+
+
+def test_turns_and_tokens_cost_where_they_are_written(make_episode: MakeEpisode) -> None:
+    rubric = Rubric(RubricConfig(w_format=0.5, cost_turn=0.25, cost_token=0.125))
+    episode = make_episode(["Paris"], searched("Paris", num_tokens=4), answered("Paris", num_tokens=2))
+    reward = rubric.score(episode)
+    assert reward.turn_rewards == [0.5 - 0.25 - 0.5, 0.5 - 0.25 - 0.25]
+    assert (reward.parts["turn_cost"], reward.parts["token_cost"]) == (-0.5, -0.75)
+    assert reward.total == reward.outcome + sum(reward.turn_rewards) == sum(reward.parts.values())
 
 
 @pytest.mark.parametrize(("score", "value"), [("em", 0.0), ("f1", 2 / 3), ("hits_at_1", 1.0)])
@@ -109,10 +130,20 @@ def test_metrics_of_an_episode(make_episode: MakeEpisode) -> None:
         "num_turns": 5.0,
         "num_searches": 3.0,
         "num_repeated": 1.0,
+        "num_kg_failures": 0.0,
         "tool_tokens": 14.0,
         "generated_tokens": 33.0,
         "total_tokens": 147.0,
     }
+
+
+@pytest.mark.parametrize(("code", "count"), [("server_timeout", 1.0), ("unknown_entity", 0.0)])
+def test_only_an_unreachable_graph_counts_as_its_failure(
+    make_episode: MakeEpisode, code: str, count: float
+) -> None:
+    retrieval = Retrieval((), 0.0, 0, RetrievalError(code, "no"))
+    episode = make_episode(["Paris"], Turn(0, "", TurnKind.SEARCH, retrieval=retrieval), answered("Paris"))
+    assert Rubric().score(episode).metrics["num_kg_failures"] == count
 
 
 @pytest.mark.parametrize(
