@@ -18,6 +18,8 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
+import verl_ext.advantage  # noqa: F401  registers kg_turn in the process that computes advantages
+from verl_ext.alarms import Alarms
 from verl_ext.validation_log import validation_summary, write_validation_log
 from verl_ext.watchdog import Watchdog
 
@@ -34,6 +36,7 @@ class KGTrainer(PPOTrainerSync):
         # verl asks for the literal name "sync" when it chooses its replay buffer and its checkpoints.
         config.trainer.v1.trainer_mode = "sync"
         self.watchdog = Watchdog(config.trainer.kg.max_stage_s)
+        self.alarms = Alarms()
         super().__init__(config)
 
     def init(self) -> None:
@@ -74,6 +77,8 @@ class KGTrainer(PPOTrainerSync):
         metrics.update({f"episode/{name}": value for name, value in mean_by_key(episodes).items()})
         metrics["episode/share_equal_groups"] = share_equal_groups(keys, episodes)
         logger.info("%s", step_line(global_steps, self.total_training_steps, metrics, timing_raw))
+        for problem in self.alarms.check(metrics):
+            logger.warning("step %d: %s", global_steps, problem)
 
     def _dump_generations(
         self,

@@ -1,0 +1,54 @@
+"""Signs that a run has stopped learning, each told with its likely causes.
+
+A run that goes wrong seldom ends: it goes on at full cost with a loss that is no number, or with groups of
+rollouts that all earned the same. These checks read a step's metrics and change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+LOSSES = ("actor/pg_loss", "actor/grad_norm", "critic/vf_loss")
+EQUAL_GROUPS = "episode/share_equal_groups"
+NUM_STEPS = 3  # one step of equal groups is chance; this many in a row is a state
+
+
+class Alarms:
+    """Reads the metrics of one step after another."""
+
+    def __init__(self) -> None:
+        self._equal: deque[float] = deque(maxlen=NUM_STEPS)
+
+    def check(self, metrics: Mapping[str, Any]) -> list[str]:
+        """One line for each thing that is wrong with the step; none for a healthy one."""
+        problems = []
+        bad = [name for name in LOSSES if name in metrics and not math.isfinite(float(metrics[name]))]
+        if bad:
+            problems.append(
+                f"{', '.join(bad)} is not a finite number, and verl skips such an update; if it comes again, "
+                "resume from an earlier checkpoint with a smaller actor.optim.lr"
+            )
+        if EQUAL_GROUPS in metrics:
+            self._equal.append(float(metrics[EQUAL_GROUPS]))
+            if len(self._equal) == NUM_STEPS and min(self._equal) == 1.0:
+                problems.append(_collapse(metrics))
+        return problems
+
+
+def _collapse(metrics: Mapping[str, Any]) -> str:
+    """Why all rollouts of each question earn the same, as far as the metrics tell."""
+    reward = float(metrics.get("episode/reward/total", math.nan))
+    failures = float(metrics.get("episode/metric/num_kg_failures", 0.0))
+    valid = float(metrics.get("episode/metric/valid_query_rate", math.nan))
+    if failures >= 1:
+        cause = "the KG was out of reach: look at its server"
+    elif reward > 0:
+        cause = "all are right or all alike: raise rollout.temperature, or take harder questions"
+    elif valid < 0.1:
+        cause = "hardly a query is valid: begin with a longer cold start (python -m verl_ext.cold_start)"
+    else:
+        cause = "none is right: take easier questions first, or raise rollout.n"
+    return f"in {NUM_STEPS} steps every group of rollouts earned the same, so nothing was learned ({cause})"
