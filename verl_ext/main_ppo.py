@@ -18,13 +18,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
-from verl_ext.settings import (
-    Settings,
-    SettingsError,
-    check_episode_limits,
-    take_settings,
-    write_agent_loop_file,
-)
+from verl_ext.settings import Settings, SettingsError, check_search, take_settings, write_agent_loop_file
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +44,7 @@ def prepare(config: DictConfig) -> Settings:
     """
     settings = take_settings(config)
     rollout = config.actor_rollout_ref.rollout
-    check_episode_limits(
+    check_search(
         settings.search, prompt_length=rollout.prompt_length, response_length=rollout.response_length
     )
     agent_file = run_folder(config).absolute() / "agent_loop.yaml"

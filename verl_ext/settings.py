@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.reward.rubric import RubricConfig
+from kg_r1.search.client import HttpKGClient
 
 SEARCH_KEY = "actor_rollout_ref.rollout.search"
 REWARD_KEY = "reward.kg"
@@ -86,18 +87,14 @@ class SearchSettings:
         )
 
 
-def check_episode_limits(search: SearchSettings, *, prompt_length: int, response_length: int) -> None:
-    """Refuse now what an episode would refuse minutes later, in a worker.
+def check_search(search: SearchSettings, *, prompt_length: int, response_length: int) -> None:
+    """Refuse now what an episode or its client would refuse minutes later, in a worker.
 
     Raises:
-        SettingsError: naming the limit that cannot work.
+        SettingsError: naming the value that cannot work.
     """
-    if search.timeout_s <= 0 or search.max_retries < 0:
-        raise SettingsError(
-            f"{SEARCH_KEY}: timeout_s must be above 0 and max_retries not below it, not {search.timeout_s} "
-            f"and {search.max_retries}"
-        )
     try:
+        HttpKGClient(search.search_url, timeout_s=search.timeout_s, max_retries=search.max_retries)
         for validate in (False, True):
             search.generation_config(
                 prompt_length=prompt_length, response_length=response_length, validate=validate

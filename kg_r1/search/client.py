@@ -114,8 +114,10 @@ class HttpKGClient:
         max_connections: int = 64,
         seed: int = 0,
     ) -> None:
-        if timeout_s <= 0 or max_retries < 0 or backoff_s < 0 or max_connections < 1:
-            raise ValueError("timeout_s and max_connections must be above 0, the retry limits not below it")
+        if timeout_s <= 0:
+            raise ValueError(f"timeout_s must be above 0, not {timeout_s:g}")
+        if max_retries < 0 or backoff_s < 0 or max_connections < 1:
+            raise ValueError("max_connections must be above 0, max_retries and backoff_s not below it")
         self.search_url = str(_checked_url(search_url))
         self.timeout_s = timeout_s
         self.max_retries = max_retries

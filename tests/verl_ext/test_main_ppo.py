@@ -41,6 +41,7 @@ def test_check_prints_the_configuration_and_the_memory_and_stops(tmp_path: Path)
         ("+actor_rollout_ref.rollout.search.max_turn=2", "bad_settings", "did you mean 'max_turns'"),
         ("actor_rollout_ref.rollout.search.max_turns=0", "bad_settings", "max_turns must be at least 1"),
         ("actor_rollout_ref.rollout.search.timeout_s=0", "bad_settings", "timeout_s must be above 0"),
+        ("actor_rollout_ref.rollout.search.search_url=nowhere", "bad_settings", "is not an http address"),
         ("data.train_files=nowhere.parquet", "cannot_launch", "python -m kg_r1.data.build world"),
         ("actor_rollout_ref.model.path=models/none", "cannot_launch", "python -m verl_ext.fetch_model"),
         (
