@@ -35,6 +35,7 @@ class Alarms:
             self._equal.append(float(metrics[EQUAL_GROUPS]))
             if len(self._equal) == NUM_STEPS and min(self._equal) == 1.0:
                 problems.append(_collapse(metrics))
+                self._equal.clear()  # said once in so many steps, not in each
         return problems
 
 
@@ -42,8 +43,9 @@ def _collapse(metrics: Mapping[str, Any]) -> str:
     """Why all rollouts of each question earn the same, as far as the metrics tell."""
     reward = float(metrics.get("episode/reward/total", math.nan))
     failures = float(metrics.get("episode/metric/num_kg_failures", 0.0))
+    searches = float(metrics.get("episode/metric/num_searches", 0.0))
     valid = float(metrics.get("episode/metric/valid_query_rate", math.nan))
-    if failures >= 1:
+    if failures > 0.5 * searches:
         cause = "the KG was out of reach: look at its server"
     elif reward > 0:
         cause = "all are right or all alike: raise rollout.temperature, or take harder questions"

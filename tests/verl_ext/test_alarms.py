@@ -34,7 +34,13 @@ def test_a_loss_that_is_no_number_is_named(value: float) -> None:
 
 def test_an_outage_is_the_first_cause_to_look_at() -> None:
     alarms = Alarms()
-    lost = step(episode__share_equal_groups=1.0, episode__metric__num_kg_failures=2.0)
+    lost = step(
+        episode__share_equal_groups=1.0,
+        episode__reward__total=0.0,
+        episode__metric__valid_query_rate=0.0,
+        episode__metric__num_searches=0.9,
+        episode__metric__num_kg_failures=0.8,
+    )
     said = [alarms.check(lost) for _ in range(NUM_STEPS)]
     assert "the KG was out of reach" in said[-1][0]
 
@@ -53,6 +59,12 @@ def test_groups_that_stay_equal_are_told_with_a_cause(reward: float, valid: floa
     said = [alarms.check(equal) for _ in range(NUM_STEPS)]
     assert said[:-1] == [[]] * (NUM_STEPS - 1)
     assert words in said[-1][0]
+
+
+def test_it_is_said_once_in_so_many_steps() -> None:
+    alarms = Alarms()
+    equal = step(episode__share_equal_groups=1.0)
+    assert [len(alarms.check(equal)) for _ in range(2 * NUM_STEPS)] == [0, 0, 1, 0, 0, 1]
 
 
 def test_one_step_that_differs_ends_it() -> None:

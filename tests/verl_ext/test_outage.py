@@ -41,16 +41,17 @@ def test_training_goes_on_without_the_graph_and_searches_again_when_it_is_back(t
         try:
             wait_for(path, 1)
             world.server.kill()
-            wait_for(path, 4)
+            wait_for(path, 5)
             world.server.start()
             assert process.wait(timeout=RUN_S) == 0, world.log("outage")[-3000:]
         finally:
             world.stop_all()
     failures = failures_by_step(path)
     assert failures[1] == 0
-    assert max(failures[3], failures[4]) > 0
+    assert min(failures[3], failures[4]) > 0
     assert failures[NUM_STEPS] == 0
     assert "the KG did not answer" in world.log("outage")
+    assert "the KG was out of reach: look at its server" in world.log("outage")
 
 
 def failures_by_step(path: Path) -> dict[int, float]:
