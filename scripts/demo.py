@@ -13,18 +13,19 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from kg_r1.search.client import check_server
+from kg_r1.search.errors import ServerUnavailable
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8001
+SEARCH_URL = f"http://127.0.0.1:{PORT}/retrieve"
 MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
@@ -126,18 +127,20 @@ def kg_server(log: Path, base_data_path: str) -> Iterator[None]:
 
 
 def wait_for_health(process: subprocess.Popen[bytes], log: Path) -> None:
-    address = f"http://127.0.0.1:{PORT}/health"
     deadline = time.monotonic() + SERVER_START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoError(f"the KG server ended at once; its log is {log}:\n{log.read_text()}")
         try:
-            with urllib.request.urlopen(address, timeout=2):
-                sys.stderr.write(f"[server] ready at {address}\n")
-                return
-        except (urllib.error.URLError, TimeoutError):
+            check_server(SEARCH_URL, timeout_s=2)
+        except ServerUnavailable:
             time.sleep(0.3)
-    raise DemoError(f"the KG server did not answer at {address} within {SERVER_START_S} s; its log is {log}")
+        else:
+            sys.stderr.write(f"[server] ready at {SEARCH_URL}\n")
+            return
+    raise DemoError(
+        f"the KG server did not answer at {SEARCH_URL} within {SERVER_START_S} s; its log is {log}"
+    )
 
 
 def next_run() -> str:
@@ -181,7 +184,7 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock) ->
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         f"data.val_max_samples={arguments.num_val}",
         "actor_rollout_ref.rollout.search.enable=true",
-        f"actor_rollout_ref.rollout.search.search_url=http://127.0.0.1:{PORT}/retrieve",
+        f"actor_rollout_ref.rollout.search.search_url={SEARCH_URL}",
         f"actor_rollout_ref.model.path={COLD_START}",
     ]
     command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *overrides]

@@ -8,8 +8,10 @@ among its descendants; then a walk down the tree is complete.
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -37,18 +39,13 @@ def descendants(spared: Collection[int] = ()) -> list[psutil.Process]:
 
 def stop_descendants(grace_s: float = 5.0, spared: Collection[int] = ()) -> None:
     """Ask them to end; after ``grace_s`` seconds make them, and any that they started meanwhile."""
-    processes = descendants(spared)
-    for process in processes:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=grace_s)
+    _signal_and_wait(descendants(spared), signal.SIGTERM, grace_s)
     for _ in range(MAX_KILL_ROUNDS):
-        remaining = descendants(spared)
-        for process in remaining:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(remaining, timeout=1.0)
+        _signal_and_wait(descendants(spared), signal.SIGKILL, 1.0)
+
+
+def _signal_and_wait(processes: Sequence[psutil.Process], number: signal.Signals, timeout_s: float) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended by itself
+            process.send_signal(number)
+    psutil.wait_procs(processes, timeout=timeout_s)

@@ -65,24 +65,19 @@ class Rubric:
             raise ValueError(f"the episode of question {episode.question.question_id} has not ended")
         config = self.config
         metrics = episode_metrics(episode)
-        formats = [config.w_format * turn.is_well_formed for turn in episode.turns]
-        queries = [config.w_query * _is_new_success(turn) for turn in episode.turns]
-        turn_costs = [config.cost_turn for _ in episode.turns]
-        token_costs = [config.cost_token * turn.num_tokens for turn in episode.turns]
+        turns = episode.turns
+        by_turn = {
+            "format": [config.w_format * turn.is_well_formed for turn in turns],
+            "query": [config.w_query * _is_new_success(turn) for turn in turns],
+            "turn_cost": [-config.cost_turn for _ in turns],
+            "token_cost": [-config.cost_token * turn.num_tokens for turn in turns],
+        }
+        turn_rewards = [sum(earned) for earned in zip(*by_turn.values(), strict=True)]
         parts = {
             "answer": config.w_answer * metrics[config.answer_score],
             "evidence": config.w_evidence * metrics["evidence"],
-            "format": sum(formats),
-            "query": sum(queries),
-            "turn_cost": -sum(turn_costs),
-            "token_cost": -sum(token_costs),
+            **{name: sum(column) for name, column in by_turn.items()},
         }
-        turn_rewards = [
-            gained + found - per_turn - per_token
-            for gained, found, per_turn, per_token in zip(
-                formats, queries, turn_costs, token_costs, strict=True
-            )
-        ]
         outcome = parts["answer"] + parts["evidence"]
         return Reward(outcome + sum(turn_rewards), outcome, turn_rewards, parts, metrics)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from kg_r1.search.client import check_server
+from kg_r1.search.errors import ServerUnavailable
 from tests.verl_ext import tiny
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
@@ -37,9 +37,8 @@ class Server:
         )
         for _ in range(150):
             try:
-                httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=1)
-                return
-            except httpx.HTTPError:
+                return check_server(self.search_url, timeout_s=1)
+            except ServerUnavailable:
                 time.sleep(0.2)
         raise RuntimeError(f"the KG server did not answer on port {self.port}")
 
