@@ -115,11 +115,16 @@ def whole_episode(rewards: torch.Tensor, mask: torch.Tensor, index: np.ndarray) 
     return (total - leave_one_out_mean(total, index, counts)) * mask
 
 
-def per_turn_index(rewards: torch.Tensor, mask: torch.Tensor, index: np.ndarray) -> torch.Tensor:
-    """Reward-to-go normalised among the group's episodes that reached the turn, this one included."""
+def turn_table(rewards: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Turn of each token; reward-to-go and whether it was reached for each turn."""
     turns = turn_numbers(mask)
     to_go = rewards_to_go(rewards, turns, 1.0)
-    reached = torch.arange(1, to_go.shape[1] + 1) <= turns.max(dim=1, keepdim=True).values
+    return turns, to_go, torch.arange(1, to_go.shape[1] + 1) <= turns.max(dim=1, keepdim=True).values
+
+
+def per_turn_index(rewards: torch.Tensor, mask: torch.Tensor, index: np.ndarray) -> torch.Tensor:
+    """Reward-to-go normalised among the group's episodes that reached the turn, this one included."""
+    turns, to_go, reached = turn_table(rewards, mask)
     normalised = torch.zeros_like(to_go)
     for group in np.unique(index):
         rows = torch.as_tensor(index == group)
@@ -133,9 +138,7 @@ def per_turn_index(rewards: torch.Tensor, mask: torch.Tensor, index: np.ndarray)
 
 def all_turns(rewards: torch.Tensor, mask: torch.Tensor, index: np.ndarray) -> torch.Tensor:
     """Reward-to-go less the mean over all turns of the group, however many there are."""
-    turns = turn_numbers(mask)
-    to_go = rewards_to_go(rewards, turns, 1.0)
-    reached = torch.arange(1, to_go.shape[1] + 1) <= turns.max(dim=1, keepdim=True).values
+    turns, to_go, reached = turn_table(rewards, mask)
     centred = torch.zeros_like(to_go)
     for group in np.unique(index):
         members = torch.as_tensor(index == group).unsqueeze(1) & reached
@@ -187,11 +190,30 @@ def test_its_expectation_is_the_policy_gradient() -> None:
 
 
 @pytest.mark.parametrize("biased", [per_turn_index, all_turns])
-def test_the_published_ones_point_elsewhere(biased: Estimator) -> None:
+def test_the_usual_normalisations_point_elsewhere(biased: Estimator) -> None:
     """Beyond any positive factor, which a learning rate could make good."""
     exact, estimate = exact_gradient(), expected(biased)
     cosine = torch.nn.functional.cosine_similarity(exact, estimate, dim=0)
     assert cosine < 0.995
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "cosine", "spread"),
+    [
+        (ours, 0.0, 1.0, 0.082),
+        (whole_episode, 0.0, 1.0, 0.100),
+        (per_turn_index, 0.77, 0.953, 0.155),
+        (all_turns, 0.27, 0.993, 0.029),
+    ],
+)
+def test_the_table_of_the_page(estimator: Estimator, error: float, cosine: float, spread: float) -> None:
+    """The figures of docs/credit.md."""
+    exact, estimate = exact_gradient(), expected(estimator)
+    assert float((estimate - exact).norm() / exact.norm()) == pytest.approx(error, abs=0.005)
+    assert float(torch.nn.functional.cosine_similarity(exact, estimate, dim=0)) == pytest.approx(
+        cosine, abs=0.0005
+    )
+    assert variance(estimator) == pytest.approx(spread, abs=0.0005)
 
 
 def test_credit_by_turn_varies_less_than_credit_by_episode() -> None:

@@ -9,23 +9,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import verl_ext.search_path  # noqa: F401
-from verl_ext.memory import GIB, ModelShape, UnknownModelError, estimate_memory, read_shape
+from verl_ext.memory import GIB, SMOLLM2_135M, ModelShape, UnknownModelError, estimate_memory, read_shape
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
-SMOLLM2 = {
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-    "tie_word_embeddings": True,
-}
-
 
 def test_parameters_are_counted_exactly(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(SMOLLM2))
+    (tmp_path / "config.json").write_text(json.dumps(SMOLLM2_135M))
     # 134,515,008 is what transformers counts for SmolLM2-135M.
     assert read_shape(str(tmp_path)).num_parameters == 134_515_008
 
@@ -45,7 +35,7 @@ def test_lora_parameters_by_hand() -> None:
 
 
 def test_the_parts_of_the_cpu_profile(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(SMOLLM2))
+    (tmp_path / "config.json").write_text(json.dumps(SMOLLM2_135M))
     with initialize_config_dir(str(CONFIGS), version_base=None):
         config = compose("cpu_135m", overrides=[f"actor_rollout_ref.model.path={tmp_path}"])
     parts = estimate_memory(config).parts
