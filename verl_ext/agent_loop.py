@@ -23,6 +23,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics
 from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.utils import tensordict_utils
 
+from kg_r1.eval.record import episode_record
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.episode import Episode
 from kg_r1.llm_agent.generation import LLMGenerationManager
@@ -183,7 +184,7 @@ class KGAgentLoop(AgentLoopBase):
                 "reward_extra_info": {
                     "acc": reward.metrics["em"],
                     **reward.metrics,
-                    "episode": json.dumps(_record(episode, reward), ensure_ascii=False),
+                    "episode": json.dumps(episode_record(episode, reward), ensure_ascii=False),
                 },
             },
         )
@@ -205,18 +206,4 @@ def _episode_metrics(reward: Reward) -> dict[str, float]:
         "reward/total": reward.total,
         **{f"reward/{name}": value for name, value in reward.parts.items()},
         **{f"metric/{name}": value for name, value in reward.metrics.items()},
-    }
-
-
-def _record(episode: Episode, reward: Reward) -> dict[str, Any]:
-    """One line of the validation generation log, without the step, which the trainer knows."""
-    return {
-        **episode.to_dict(),
-        "reward": {
-            "total": reward.total,
-            "outcome": reward.outcome,
-            "turns": reward.turn_rewards,
-            "parts": reward.parts,
-        },
-        "metrics": reward.metrics,
     }
