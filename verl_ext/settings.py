@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.reward.rubric import RubricConfig
 from kg_r1.search.client import HttpKGClient
+from kg_r1.search.specs import EntityForm
 
 SEARCH_KEY = "actor_rollout_ref.rollout.search"
 REWARD_KEY = "reward.kg"
@@ -54,6 +55,8 @@ class SearchSettings:
     """Kept for scripts written against the published configuration; KG actions return whole sets."""
     actions: tuple[str, ...] | None = None
     """Names of the actions that the prompt offers; all that are registered when null."""
+    entity_form: EntityForm = "list"
+    """What may stand for entities in a query: one name, a list too, or an earlier result (``#1``) as well."""
     prompt_style: Literal["compact", "full"] = "compact"
     no_think_rl: bool = False
     """Leave the think tag out of the prompt and of what counts as well formed."""
@@ -82,6 +85,7 @@ class SearchSettings:
             topk=self.topk,
             prompt_style=self.prompt_style,
             actions=self.actions,
+            entity_form=self.entity_form,
             kg_failure=self.kg_failure,
             max_kg_failures=self.max_kg_failures,
         )
@@ -109,6 +113,10 @@ class RunSettings:
 
     max_stage_s: float = 3600.0
     """Seconds that one stage of a step may take before the run is ended with its name; 0 never ends it."""
+    skip_equal_groups: bool = True
+    """Leave questions all of whose rollouts earned the same out of the update: they have no advantage."""
+    leave_out_lost: bool = True
+    """Learn nothing from episodes in which the graph could not be reached."""
 
 
 def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:

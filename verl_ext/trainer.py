@@ -1,7 +1,8 @@
-"""verl's synchronous trainer with an episode log: three hooks are extended, the training loop is verl's.
+"""verl's synchronous trainer with an episode log: a few hooks are extended, the training loop is verl's.
 
 Registered with verl under ``kg_sync``. What it adds: means of the episodes' reward parts and timings to
-every training step, validation metrics by number of hops, and the validation generation log.
+every training step, validation metrics by number of hops, and the validation generation log. What it leaves
+out of the update is said in :mod:`verl_ext.teaching`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import Any
 
 import transfer_queue as tq
 from omegaconf import DictConfig
+from tensordict import TensorDict
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 import verl_ext.advantage  # noqa: F401  registers kg_turn in the process that computes advantages
 from verl_ext.alarms import Alarms
+from verl_ext.teaching import group_of, lost_keys, mini_batch_of, question_multiple, taught_keys
 from verl_ext.validation_log import validation_summary, write_validation_log
 from verl_ext.watchdog import Watchdog
 
@@ -65,6 +69,60 @@ class KGTrainer(PPOTrainerSync):
             super().fit(agent_loop_manager)
         finally:
             self.watchdog.stop()
+
+    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        lost = self._lost_keys(batch) if self.config.trainer.kg.leave_out_lost else []
+        if lost:
+            # Each in a group of its own: no sibling's baseline is moved by what it earned.
+            alone = [{"uid": f"lost_{key}"} for key in lost]
+            tq.kv_batch_put(
+                keys=lost, partition_id=batch.partition_id, fields=list_of_dict_to_tensordict(alone)
+            )
+        batch = super()._compute_advantage(batch, metrics)
+        if lost:
+            data = tq.kv_batch_get(keys=lost, partition_id=batch.partition_id, select_fields=["advantages"])
+            nothing = TensorDict({"advantages": data["advantages"] * 0.0}, batch_size=len(lost))
+            tq.kv_batch_put(keys=lost, partition_id=batch.partition_id, fields=nothing)
+        metrics["episode/num_lost"] = len(lost)
+        return batch
+
+    def _lost_keys(self, batch: Any) -> list[str]:
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+        )
+        return lost_keys(
+            batch.keys, [fields["episode_metrics"] for fields in data.pop("extra_fields").tolist()]
+        )
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        kept = self._taught_keys(batch)
+        metrics["episode/share_taught"] = 1.0 if kept is None else len(kept) / len(batch.keys)
+        if kept is None:
+            return super()._update_actor(batch, metrics)
+        if not kept:
+            logger.warning("step %d: all rollouts of every question earned the same", self.global_steps)
+            return batch
+        actor = self.config.actor_rollout_ref.actor
+        share = len(kept) / len(batch.keys)
+        with mini_batch_of(actor, round(actor.ppo_mini_batch_size * share)):
+            super()._update_actor(self._balance_batch(batch.select_keys(kept), {}), metrics)
+        return batch
+
+    def _taught_keys(self, batch: Any) -> list[str] | None:
+        """The rows to update on; None for all of them."""
+        actor, num_rollouts = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout.n
+        # With a penalty on entropy or divergence, or a critic's advantages, every episode counts.
+        has_other_losses = actor.entropy_coeff != 0 or actor.use_kl_loss or self.use_critic
+        num_questions, remainder = divmod(len(batch.keys), num_rollouts)
+        if has_other_losses or remainder or not self.config.trainer.kg.skip_equal_groups:
+            return None
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
+        is_taught = [bool((row != 0).any()) for row in data["advantages"].unbind()]
+        num_mini_batches = max(1, num_questions // actor.ppo_mini_batch_size)
+        num_ranks = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
+        multiple = question_multiple(num_mini_batches, num_rollouts, num_ranks)
+        kept = taught_keys(batch.keys, is_taught, num_rollouts, multiple)
+        return None if kept is not None and len(kept) == len(batch.keys) else kept
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
@@ -133,11 +191,11 @@ def mean_by_key(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
 def share_equal_groups(keys: list[str], episodes: list[Mapping[str, float]]) -> float:
     """Share of questions all of whose rollouts earned the same: they teach a group baseline nothing.
 
-    A key is verl's ``<question uid>_<rollout>_<output>``.
+    Keys are those of :func:`verl_ext.teaching.group_of`.
     """
     groups: dict[str, list[float]] = defaultdict(list)
     for key, episode in zip(keys, episodes, strict=True):
-        groups[key.rsplit("_", 2)[0]].append(episode["reward/total"])
+        groups[group_of(key)].append(episode["reward/total"])
     equal = sum(1 for rewards in groups.values() if max(rewards) - min(rewards) < 1e-9)
     return equal / len(groups) if groups else 0.0
 

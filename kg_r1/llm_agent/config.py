@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from kg_r1.llm_agent.prompts import PromptStyle
+from kg_r1.search.specs import EntityForm
 
 # Below this an answer between its tags does not fit, so a turn is not worth starting.
 MIN_ANSWER_TOKENS = 16
@@ -37,6 +38,8 @@ class GenerationConfig:
     """'compact' or 'full', see prompts.py."""
     actions: tuple[str, ...] | None = None
     """The actions on offer, in this order; None offers every registered one."""
+    entity_form: EntityForm = "list"
+    """What may stand for entities in a query: 'name', 'list', or 'handle' (a list, or an earlier result)."""
     kg_failure: Literal["continue", "end"] = "continue"
     """What an unreachable graph does: the episode goes on with an error observation, or it ends."""
     max_kg_failures: int = 2
@@ -53,6 +56,7 @@ class GenerationConfig:
         if self.max_episode_tokens is not None:
             _at_least("max_episode_tokens", self.max_episode_tokens, MIN_ANSWER_TOKENS)
         _one_of("prompt_style", self.prompt_style, ("compact", "full"))
+        _one_of("entity_form", self.entity_form, get_args(EntityForm))
         _one_of("kg_failure", self.kg_failure, ("continue", "end"))
         if self.actions is not None and not self.actions:
             raise ValueError("actions must name at least one action, or be None for all")

@@ -16,16 +16,18 @@ from typing import Any
 
 from kg_r1.llm_agent.config import MIN_ANSWER_TOKENS, GenerationConfig
 from kg_r1.llm_agent.episode import Episode, EpisodeStatus, Turn
+from kg_r1.llm_agent.handles import ResultSets
 from kg_r1.llm_agent.observation import INFRASTRUCTURE_CODES, break_special, frame, render, render_error
 from kg_r1.llm_agent.policies import Generation, Policy
 from kg_r1.llm_agent.prompts import build_messages
 from kg_r1.llm_agent.protocol import STOP_STRINGS, TurnKind, parse_turn
-from kg_r1.llm_agent.query import Query
+from kg_r1.llm_agent.query import Query, QueryProblem
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
 from kg_r1.llm_agent.tokens import ChatTokenizer, chat_prompt_ids, decode, encode, special_texts
 from kg_r1.search.actions import ACTION_REGISTRY, ActionRegistry, ActionSpec
 from kg_r1.search.client import HttpKGClient, KGClient
+from kg_r1.search.specs import with_entity_form
 
 __all__ = ["EpisodesFailed", "GenerationConfig", "LLMGenerationManager"]
 
@@ -54,6 +56,7 @@ class _Run:
     episode: Episode
     buffer: TokenBuffer
     asked: set[Any] = field(default_factory=set)
+    results: ResultSets = field(default_factory=ResultSets)
     num_kg_failures: int = 0
 
 
@@ -85,7 +88,8 @@ class LLMGenerationManager:
         self.registry = registry
         self._special = special_texts(tokenizer)
         self._num_requests: Counter[str] = Counter()
-        least = self._count(frame("… (+999999 more)", must_answer=True))
+        mark = "#99: " if config.entity_form == "handle" else ""
+        least = self._count(frame(f"{mark}… (+999999 more)", must_answer=True))
         if config.max_obs_length < least:
             raise ValueError(f"max_obs_length must be at least {least} with this tokenizer")
 
@@ -139,7 +143,7 @@ class LLMGenerationManager:
 
     def _start(self, question: Question, request_id: str) -> _Run:
         config = self.config
-        specs = self.registry.specs(config.actions)
+        specs = with_entity_form(self.registry.specs(config.actions), config.entity_form)
         shown = replace(
             question,
             question=break_special(question.question, self._special),
@@ -193,10 +197,17 @@ class LLMGenerationManager:
         turn.problem = parsed.problem
         if generation.finish_reason == "length" and not any(tag in text for tag in STOP_STRINGS):
             turn.problem = f"the turn was cut at {turn.num_tokens} tokens, before its closing tag"
-        if parsed.query is not None:
-            turn.query = parsed.query.to_dict()
-            turn.is_repeated = parsed.query.key() in run.asked
-        return turn, parsed.query
+        if parsed.query is None:
+            return turn, None
+        spec = next(spec for spec in run.specs if spec.name == parsed.query.action)
+        try:
+            query = run.results.resolve(parsed.query, spec)
+        except QueryProblem as error:
+            turn.kind, turn.problem = TurnKind.MALFORMED, str(error)
+            return turn, None
+        turn.query = parsed.query.to_dict()
+        turn.is_repeated = query.key() in run.asked
+        return turn, query
 
     def _end_after(self, run: _Run, turn: Turn, generation: Generation) -> EpisodeStatus | None:
         """How the episode ends with this turn, before anything is asked of the KG; None when it goes on."""
@@ -218,9 +229,10 @@ class LLMGenerationManager:
             if self._has_lost_kg(run, turn):
                 return EpisodeStatus.KG_UNAVAILABLE
         must_answer = len(run.episode.turns) == self.config.max_turns - 1
+        mark = self._mark(run, turn)
 
         def framed(text: str) -> str:
-            return frame(break_special(text, self._special), must_answer)
+            return frame(break_special(mark + text, self._special), must_answer)
 
         def count_tokens(text: str) -> int:
             return self._count(framed(text))
@@ -236,6 +248,13 @@ class LLMGenerationManager:
         run.buffer.append_observation(ids)
         turn.observation, turn.num_observation_tokens = text, len(ids)
         return None
+
+    def _mark(self, run: _Run, turn: Turn) -> str:
+        """What stands before a result, so that later queries can refer to it: '#1: ', or nothing."""
+        if self.config.entity_form != "handle" or turn.retrieval is None or not turn.retrieval.ok:
+            return ""
+        items = turn.retrieval.items()
+        return f"{run.results.add(items)}: " if items else ""
 
     async def _search(self, run: _Run, turn: Turn, query: Query) -> None:
         request: dict[str, Any] = {"action_type": query.action, "dataset_name": run.question.dataset_name}

@@ -9,9 +9,11 @@ from typing import Literal
 from kg_r1.llm_agent.observation import MUST_ANSWER_LINE, SEPARATOR, harmless
 from kg_r1.llm_agent.query import call_form
 from kg_r1.llm_agent.question import Question
-from kg_r1.search.specs import ActionSpec
+from kg_r1.search.specs import ActionSpec, ArgumentSpec
 
 PromptStyle = Literal["compact", "full"]
+
+_HANDLE_HELP = ', or "#1" for all that result #1 lists, or "#1 except NAME" for all but one of them'
 
 
 def build_messages(
@@ -42,7 +44,9 @@ def build_messages(
 def _compact_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
     think = "" if no_think else "<think>plan</think> then "
     lists = list(dict.fromkeys(one.name for spec in specs for one in spec.arguments if one.many))
-    note = f"\nMay be a list: {', '.join(lists)}" if lists else ""
+    handles = any(one.takes_handle for spec in specs for one in spec.arguments)
+    forms = 'a list, "#1" for all of result #1, or "#1 except NAME"' if handles else "a list"
+    note = f"\nMay be {forms}: {', '.join(lists)}" if lists else ""
     return (
         f"Answer by searching a knowledge graph. Each turn: {think}<search>one call</search> "
         f"or <answer>name{SEPARATOR}name</answer>.\n"
@@ -65,10 +69,15 @@ def _full_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
     for spec in specs:
         lines.append(f"- {call_form(spec)}: {spec.description} Example: {spec.example}")
     # One line for each argument, unless two actions mean different things by one name.
-    notes = [f"- {one.name}: {one.help}" for spec in specs for one in spec.arguments if one.help]
+    notes = [f"- {one.name}: {_help(one)}" for spec in specs for one in spec.arguments if one.help]
     lines += ["", "Arguments:", *dict.fromkeys(notes)] if notes else []
     if specs:
         names = ["action_type", *(argument.name for argument in specs[0].arguments)]
         form = json.dumps(dict(zip(names, [specs[0].name, *("..." for _ in names[1:])], strict=True)))
         lines += ["", f"A query may also be written as JSON: {form}"]
     return "\n".join(lines)
+
+
+def _help(argument: ArgumentSpec) -> str:
+    lists = ", or a list of them" if argument.many else ""
+    return argument.help + lists + (_HANDLE_HELP if argument.takes_handle else "")

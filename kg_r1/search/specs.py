@@ -11,19 +11,22 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from kg_r1.search.handlers import ActionHandler, BaseAction
 
 ROW_FIELDS = ("sample_id", "dataset_name")  # they come from the data row, never from the model
 STANDARD_HELP: Mapping[str, str] = {
-    "entity_id": "the name of an entity, or a list of names",
+    "entity_id": "the name of an entity",
     "relation": "the exact name of a relation",
     "concept": "a word to look for in the names of relations",
 }
 STANDARD_VALUES: Mapping[str, str] = {"entity_id": "France", "relation": "capital", "concept": "language"}
+EntityForm = Literal["name", "list", "handle"]
+"""What may stand for entities in a call: one name; or a list of names too; or an earlier result as well."""
+
 LIST_TYPES = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable)
 
 
@@ -36,12 +39,14 @@ class ArgumentSpec:
         required: whether a call without it is refused.
         many: whether a list of values may stand for one.
         help: one line for the prompt.
+        takes_handle: whether the handle of an earlier result, such as "#1", may stand for all its items.
     """
 
     name: str
     required: bool
     many: bool
     help: str
+    takes_handle: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,27 @@ def spec_of(name: str, action: type[ActionHandler] | BaseAction) -> ActionSpec:
         required_fields=tuple(required),
         description=_description(name, owner),
         example=action.example or _example(name, arguments),
+    )
+
+
+def with_entity_form(specs: Sequence[ActionSpec], form: EntityForm) -> list[ActionSpec]:
+    """The specs as a profile offers them: arguments that take lists take them, and handles, as `form` says.
+
+    Raises ValueError for a form that is none.
+    """
+    if form not in get_args(EntityForm):
+        raise ValueError(f"entity_form must be one of {', '.join(get_args(EntityForm))}, not {form!r}")
+    return [
+        replace(spec, arguments=tuple(_in_form(argument, form) for argument in spec.arguments))
+        for spec in specs
+    ]
+
+
+def _in_form(argument: ArgumentSpec, form: EntityForm) -> ArgumentSpec:
+    return replace(
+        argument,
+        many=argument.many and form != "name",
+        takes_handle=argument.many and form == "handle",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -22,6 +22,7 @@ from kg_r1.search.actions import (
     action_registry,
 )
 from kg_r1.search.errors import UnknownAction
+from kg_r1.search.specs import EntityForm, with_entity_form
 
 
 class Neighbours(ActionHandler):
@@ -75,13 +76,25 @@ def test_the_spec_of_a_built_in_action(registry: ActionRegistry) -> None:
     assert registry.spec("get_tail_entities") == ActionSpec(
         name="get_tail_entities",
         arguments=(
-            ArgumentSpec("entity_id", True, True, "the name of an entity, or a list of names"),
+            ArgumentSpec("entity_id", True, True, "the name of an entity"),
             ArgumentSpec("relation", True, False, "the exact name of a relation"),
         ),
         required_fields=("sample_id", "dataset_name", "entity_id", "relation"),
         description="Lists the entities that an entity has a relation to.",
         example='get_tail_entities("France", "capital")',
     )
+
+
+def test_the_entity_form_decides_what_may_stand_for_entities(registry: ActionRegistry) -> None:
+    def forms(form: EntityForm) -> list[tuple[str, bool, bool]]:
+        (spec,) = with_entity_form([registry.spec("get_tail_entities")], form)
+        return [(one.name, one.many, one.takes_handle) for one in spec.arguments]
+
+    assert forms("name") == [("entity_id", False, False), ("relation", False, False)]
+    assert forms("list") == [("entity_id", True, False), ("relation", False, False)]
+    assert forms("handle") == [("entity_id", True, True), ("relation", False, False)]
+    with pytest.raises(ValueError, match="must be one of name, list, handle, not 'set'"):
+        with_entity_form([], cast(Any, "set"))
 
 
 def test_the_spec_of_a_handler_follows_its_signature(registry: ActionRegistry) -> None:
@@ -106,7 +119,7 @@ def test_annotations_that_cannot_be_read_are_no_obstacle(registry: ActionRegistr
 
     registry["strange"] = Strange
     assert registry.spec("strange").arguments == (
-        ArgumentSpec("entity_id", True, False, "the name of an entity, or a list of names"),
+        ArgumentSpec("entity_id", True, False, "the name of an entity"),
     )
     assert registry.spec("strange").description == "Strange."
 
