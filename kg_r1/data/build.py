@@ -65,16 +65,27 @@ def _walks(options: argparse.Namespace) -> str:
     if not options.tokenizer.is_dir():
         raise UsageError(f"{options.tokenizer} is no folder with a tokenizer")
     questions = [question for path in options.questions for question in read_questions(path)]
+    kept_apart = [question for path in options.kept_apart for question in read_questions(path)]
     tokenizer: Any = AutoTokenizer.from_pretrained(options.tokenizer)
     try:
         generation = _generation(options)
-        oracle = OracleConfig(options.max_list, options.max_searches, options.look_rate)
+        oracle = OracleConfig(
+            options.max_list, options.max_searches, options.look_rate, detour_rate=options.detour_rate
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
     store = GraphStore(options.base_data_path)
     with tqdm(total=options.num_walks, unit="walk", file=sys.stderr) as bar:
         walks, report = build_walks(
-            questions, store, tokenizer, generation, options.num_walks, options.seed, oracle, bar.update
+            questions,
+            store,
+            tokenizer,
+            generation,
+            options.num_walks,
+            options.seed,
+            oracle,
+            bar.update,
+            kept_apart,
         )
     if not walks:
         raise UsageError(f"no walk could be kept\n{report.text()}")
@@ -96,6 +107,7 @@ def _generation(options: argparse.Namespace) -> GenerationConfig:
         no_think_rl=options.no_think_rl,
         prompt_style=options.prompt_style,
         actions=tuple(options.actions) if options.actions else None,
+        entity_form=options.entity_form,
     )
 
 
@@ -119,6 +131,13 @@ def _parser() -> argparse.ArgumentParser:
 
     walks = commands.add_parser("walks", help="oracle walks for the cold start, as JSON lines")
     walks.add_argument("--questions", type=Path, required=True, nargs="+", help="parquet question files")
+    walks.add_argument(
+        "--kept-apart",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="parquet files of validation and test questions: none with the same text is walked",
+    )
     walks.add_argument("--tokenizer", type=Path, required=True, help="the folder of the model's tokenizer")
     walks.add_argument("--num-walks", type=int, required=True)
     walks.add_argument("--out", type=Path, required=True, help="the JSON lines file to write")
@@ -140,6 +159,10 @@ def _add_oracle_options(parser: argparse.ArgumentParser) -> None:
         "--look-rate", type=float, default=0.3, help="share of walks that first list relations"
     )
 
+    group.add_argument(
+        "--detour-rate", type=float, default=0.15, help="share of walks that take a wrong turn and come back"
+    )
+
 
 def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the episodes, as in training (see docs/episodes.md)")
@@ -151,6 +174,12 @@ def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-episode-tokens", type=int, default=None)
     group.add_argument("--no-think-rl", action="store_true")
     group.add_argument("--prompt-style", choices=("compact", "full"), default="compact")
+    group.add_argument(
+        "--entity-form",
+        choices=("name", "list", "handle"),
+        default="list",
+        help="what queries write for entities: one name, a list, or the handle of a result (#1)",
+    )
     group.add_argument("--actions", nargs="+", default=None, help="the actions on offer; all by default")
 
 

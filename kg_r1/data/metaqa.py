@@ -48,6 +48,7 @@ RELATIONS = {
     "writer": "written_by",
     "year": "release_year",
 }
+PERSON_RELATIONS = frozenset({"starred_actors", "directed_by", "written_by"})
 _QUESTION = re.compile(r"^(?P<before>[^\[\]]*)\[(?P<topic>.+)\](?P<after>[^\[\]]*)$")
 
 
@@ -174,11 +175,16 @@ def _hops(path: Path, number: int, qtype: str, num_hops: int) -> tuple[tuple[str
             hops.append(("head", RELATIONS[start]))
         else:
             raise data_error(path, number, f"{qtype!r} has a step from {start!r} to {end!r}, which is none")
-    if num_hops > 1:
+    if num_hops > 1 and _kind(words[0]) == _kind(words[2]):
         # MetaQA's answers never lead back through the topic: 'films that share a director with X' leaves X
         # out of the films, whose genres then are asked for.
         hops.insert(2, (WITHOUT, "0"))
     return tuple(hops)
+
+
+def _kind(word: str) -> str:
+    """What a word of a question type names: the same person may act, direct and write."""
+    return "person" if RELATIONS.get(word) in PERSON_RELATIONS else word.removesuffix("s")
 
 
 def _divide(questions: list[Question], seed: int, num_hops: int) -> dict[str, list[Question]]:

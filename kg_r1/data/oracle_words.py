@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 
 from kg_r1.data.evidence_path import Chain, Without
+from kg_r1.kg.paths import Hop
 
 _FIRST = (
     "Plan: {plan}.",
@@ -34,6 +35,8 @@ _LAST_OF_SEVERAL = (
     "No step remains: what do the lists have in common?",
     "Done, the answer is what the lists share.",
 )
+_BACK = ("That was the wrong way.", "Not what I need.", "That does not help.", "I go back.")
+_RESPELL = ("The name is spelt otherwise.", "I take the name as the graph spells it.")
 _LOOK = (
     "Which relations are there?",
     "First I see which relations it has.",
@@ -50,6 +53,12 @@ def first_thought(rng: random.Random, chains: Sequence[Chain]) -> str:
 def next_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int) -> str:
     """Before the hop at `step` of chain `chain`: the plan from there on."""
     return rng.choice(_NEXT).format(plan=plan_words(chains, chain, step))
+
+
+def back_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int, is_name: bool) -> str:
+    """After a search that led nowhere: what was wrong, and the plan from the hop at `step` on."""
+    said = rng.choice(_RESPELL if is_name else _BACK)
+    return f"{said} {next_thought(rng, chains, chain, step)}"
 
 
 def more_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int) -> str:
@@ -79,6 +88,15 @@ def plan_words(chains: Sequence[Chain], chain: int, step: int) -> str:
     return "; ".join([*parts, "compare"])
 
 
+def hop_words(hop: Hop) -> str:
+    """A hop in a plan: 'capital', or 'capital heads' against the relation's direction.
+
+    The relation comes first: a small model that begins a hop with the same words each time falls into
+    repeating them (docs/log.md).
+    """
+    return hop.relation if hop.direction == "tail" else f"{hop.relation} heads"
+
+
 def _steps_words(chain: Chain, start: int) -> str:
     words: list[str] = []
     for part in chain.steps[start:]:
@@ -86,5 +104,5 @@ def _steps_words(chain: Chain, start: int) -> str:
             if words:
                 words[-1] += f" except {part.topic}"
         else:
-            words.append(part.relation if part.direction == "tail" else f"heads of {part.relation}")
+            words.append(hop_words(part))
     return ", then ".join(words)

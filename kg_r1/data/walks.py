@@ -10,21 +10,26 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from kg_r1.data.evidence_path import Chain, hop_group
 from kg_r1.data.files import write_lines
-from kg_r1.data.oracle import OracleConfig, OraclePolicy, plan_of
+from kg_r1.data.oracle import OraclePolicy, plan_of
+from kg_r1.data.oracle_walk import OracleConfig, OracleWalk
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.episode import Episode
 from kg_r1.llm_agent.generation import GenerationConfig, LLMGenerationManager
+from kg_r1.llm_agent.protocol import TurnKind
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
 from kg_r1.llm_agent.tokens import ChatTokenizer
+from kg_r1.reward.evidence import grounded_evidence, predicted_answers
+from kg_r1.reward.metrics import match
 from kg_r1.reward.rubric import Rubric
+from kg_r1.reward.text import normalise
 from kg_r1.search.client import InProcessKGClient
 from kg_r1.search.server import KnowledgeGraphRetriever
 
@@ -36,8 +41,8 @@ _BATCH = 128
 class Walk:
     """One episode to learn from.
 
-    `response_mask` ([len(response_ids)]) is 1 on the tokens that the policy wrote. `group` is the question's
-    hop group and `question_type` its type.
+    `response_mask` ([len(response_ids)]) is 1 on the tokens to learn: those that the policy wrote, but for
+    mistakes made on purpose. `group` is the question's hop group and `question_type` its type.
     """
 
     question_id: str
@@ -53,22 +58,32 @@ class Walk:
 class WalkReport:
     """What became of the walks played: kept and dropped (by reason) per hop group, and mean lengths.
 
-    `num_tokens` are the response tokens of the kept walks, observations included, summed per group.
+    `num_tokens` are the response tokens of the kept walks, observations included, summed per group, and
+    `num_learned` those of them that are learned. `traits` counts the kept walks that have a look at the
+    relations, a detour, a list that was cut. `num_excluded` questions stood among those to be kept apart.
     """
 
     num_kept: Counter[str] = field(default_factory=Counter)
     num_dropped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     num_tokens: Counter[str] = field(default_factory=Counter)
+    num_learned: Counter[str] = field(default_factory=Counter)
+    types: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    traits: Counter[str] = field(default_factory=Counter)
+    num_excluded: int = 0
 
     def text(self) -> str:
         """The report as lines of text for a terminal."""
-        lines = [f"{'group':<12} {'kept':>8} {'tokens':>8}  dropped"]
+        lines = [f"{'group':<12} {'kept':>8} {'types':>6} {'tokens':>8} {'learned':>8}  dropped"]
         for group in sorted(set(self.num_kept) | set(self.num_dropped)):
             kept = self.num_kept[group]
-            mean = self.num_tokens[group] / kept if kept else 0.0
+            tokens, learned = (sums[group] / max(kept, 1) for sums in (self.num_tokens, self.num_learned))
             reasons = self.num_dropped.get(group, Counter())
             told = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items())) or "none"
-            lines.append(f"{group:<12} {kept:>8,} {mean:>8.1f}  {told}")
+            num_types = len(self.types.get(group, ()))
+            lines.append(f"{group:<12} {kept:>8,} {num_types:>6} {tokens:>8.1f} {learned:>8.1f}  {told}")
+        traits = ", ".join(f"{number:,} {name}" for name, number in sorted(self.traits.items()) if number)
+        lines.append(f"walks with: {traits or 'nothing beside their hops'}")
+        lines.append(f"questions left out because they stand in the files kept apart: {self.num_excluded:,}")
         return "\n".join(lines)
 
 
@@ -81,11 +96,14 @@ def build_walks(
     seed: int = 0,
     oracle: OracleConfig | None = None,
     on_kept: Callable[[int], None] | None = None,
+    kept_apart: Iterable[Question] = (),
 ) -> tuple[list[Walk], WalkReport]:
     """Plays oracle walks until `num_walks` are kept or the questions run out; balanced over hop groups.
 
-    A walk is kept when its answer is exactly right and grounded, every turn is well formed and every search
-    is answered, and no walk kept before has the same tokens. The same arguments give the same walks.
+    A walk is kept when its answer is right and grounded, every turn to be learned is well formed and every
+    search in them is answered, and no walk kept before has the same tokens. A right answer names every gold
+    answer and nothing else; where the limits cut a list, what was left of it. The same arguments give the
+    same walks.
 
     Args:
         questions: each with a path, or with answers that a path in its graph leads to.
@@ -93,14 +111,19 @@ def build_walks(
         oracle: how the oracle walks; its searches are cut to what `generation.max_turns` allows, and
             thoughts are left out when `generation.no_think_rl` says so.
         on_kept: called with the number of walks kept since the last call.
+        kept_apart: questions for validation and tests; none with the text of one of them is walked.
 
     Returns:
         The walks in an order that mixes the groups, and what was dropped.
     """
     maker = _WalkMaker(store, tokenizer, generation, seed, oracle or OracleConfig(), on_kept)
     groups: dict[str, list[Question]] = defaultdict(list)
+    apart = {normalise(question.question) for question in kept_apart}
     for question in questions:
-        groups[hop_group(question)].append(question)
+        if normalise(question.question) in apart:
+            maker.report.num_excluded += 1
+        else:
+            groups[hop_group(question)].append(question)
     missing = num_walks
     for rank, (_, members) in enumerate(sorted(groups.items(), key=lambda item: (len(item[1]), item[0]))):
         # The smallest group first: what it cannot fill is shared among the others.
@@ -133,11 +156,11 @@ class _WalkMaker:
         self._tokenizer = tokenizer
         self._generation = generation
         self._seed = seed
-        self._oracle = OracleConfig(
-            max_list=oracle.max_list,
+        self._oracle = replace(
+            oracle,
             max_searches=max(1, min(oracle.max_searches, generation.max_turns - 1)),
-            look_rate=oracle.look_rate,
             with_think=oracle.with_think and not generation.no_think_rl,
+            entity_form=generation.entity_form,
         )
         self._on_kept = on_kept
         self._client = InProcessKGClient(KnowledgeGraphRetriever(store))
@@ -155,12 +178,12 @@ class _WalkMaker:
             rng.shuffle(order)
             left = iter(order)
             while batch := list(islice(left, min(_BATCH, target - len(self.walks)))):
-                num_kept = sum(self._keep(episode, buffer) for episode, buffer in self._play(batch))
+                num_kept = sum(self._keep(*played) for played in self._play(batch))
                 if self._on_kept is not None:
                     self._on_kept(num_kept)
         return len(self.walks) - (target - num_wanted)
 
-    def _play(self, questions: Sequence[Question]) -> list[tuple[Episode, TokenBuffer]]:
+    def _play(self, questions: Sequence[Question]) -> list[tuple[Episode, TokenBuffer, OracleWalk | None]]:
         plans: dict[str, tuple[Question, Sequence[Chain]]] = {}
         known = []
         for question in questions:
@@ -174,14 +197,16 @@ class _WalkMaker:
         policy = OraclePolicy(self._tokenizer, plans, self._oracle, _mixed(self._seed, self._num_batches))
         self._num_batches += 1
         manager = LLMGenerationManager(self._generation, self._tokenizer, policy, self._client)
-        return asyncio.run(manager.run_episodes(known))
+        played = asyncio.run(manager.run_episodes(known))
+        walks = {request_id.rpartition("#")[0]: walk for request_id, walk in policy.walks.items()}
+        return [(episode, buffer, walks.get(episode.question.question_id)) for episode, buffer in played]
 
-    def _keep(self, episode: Episode, buffer: TokenBuffer) -> bool:
+    def _keep(self, episode: Episode, buffer: TokenBuffer, walk: OracleWalk | None) -> bool:
         question = episode.question
         group = hop_group(question)
         reward = self._rubric.score(episode)
         key = (tuple(buffer.prompt_ids), tuple(buffer.response_ids))
-        fault = _fault(episode, reward.metrics)
+        fault = _fault(episode, walk)
         if fault is not None:
             self._drop(question, fault)
             return False
@@ -190,7 +215,11 @@ class _WalkMaker:
             return False
         self._seen.add(key)
         self.report.num_kept[group] += 1
+        mask = _learned(buffer, () if walk is None else walk.unlearned)
         self.report.num_tokens[group] += len(buffer.response_ids)
+        self.report.num_learned[group] += sum(mask)
+        self.report.types[group][question.question_type] += 1
+        self.report.traits.update(name for name, count in (walk.traits if walk else {}).items() if count)
         self.walks.append(
             Walk(
                 question_id=question.question_id,
@@ -198,7 +227,7 @@ class _WalkMaker:
                 question_type=question.question_type,
                 prompt_ids=list(buffer.prompt_ids),
                 response_ids=list(buffer.response_ids),
-                response_mask=list(buffer.response_mask),
+                response_mask=mask,
                 reward=reward.total,
             )
         )
@@ -209,17 +238,31 @@ class _WalkMaker:
         self.report.num_dropped[hop_group(question)][reason] += 1
 
 
-def _fault(episode: Episode, metrics: dict[str, float]) -> str | None:
+def _fault(episode: Episode, walk: OracleWalk | None) -> str | None:
     """Why a walk is nothing to learn from; None for a good one."""
-    if episode.status is None or episode.status.value != "answered":
+    if episode.status is None or episode.status.value != "answered" or walk is None:
         return str(episode.status)
-    if metrics["em"] < 1.0:
+    found = match(predicted_answers(episode), episode.question.gold)
+    was_cut = bool(walk.traits["truncated list"] or walk.traits["several queries"])
+    if found.num_wrong or not found.right or (len(found.right) < found.num_gold and not was_cut):
         return "not exactly right"
-    if metrics["evidence"] < 1.0:
+    if grounded_evidence(episode) < 1.0:
         return "not grounded"
-    if any(not turn.is_well_formed for turn in episode.turns) or metrics["valid_query_rate"] < 1.0:
+    learned = [turn for turn in episode.turns if turn.index not in walk.unlearned]
+    if any(not turn.is_well_formed for turn in learned) or any(
+        turn.kind is TurnKind.SEARCH and not turn.has_succeeded for turn in learned
+    ):
         return "with a faulty turn"
     return None
+
+
+def _learned(buffer: TokenBuffer, unlearned: Sequence[int]) -> list[int]:
+    """The response mask with the turns numbered in `unlearned` taken out."""
+    mask = list(buffer.response_mask)
+    for number in unlearned:
+        start, end = buffer.turn_spans[number]
+        mask[start:end] = [0] * (end - start)
+    return mask
 
 
 def _mixed(seed: int, number: int) -> int:
