@@ -8,11 +8,9 @@ allows the one style and the one script that this module puts there, by their ha
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import html
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from kg_r1.data.files import write_whole
 from kg_r1.eval.page_episodes import EpisodeTable, common_prefix
 from kg_r1.eval.page_files import ReportError, episode_at, read_episodes, read_report
 from kg_r1.eval.page_summary import EpisodeFacts, histograms, summary_of_logs
@@ -156,16 +155,9 @@ def _step_of(path: Path) -> str:
 def _write(path: Path, page: Mapping[str, Any]) -> Path:
     # A half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark.
     content = _page(page).encode("utf-8", errors="replace")
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, lambda file: file.write(content))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise ReportError(f"{path} cannot be written: {error.strerror}") from error
     return path
 

@@ -56,7 +56,7 @@ function score(metric, value) {
 
 const METRIC_WORDS = { em: "EM", hits_at_1: "Hits@1", f1: "F1" };
 
-const metricWord = (name) => METRIC_WORDS[name] || words(name);
+const metricWord = (name) => METRIC_WORDS[name] || words(name.replace(/^num_/, ""));
 
 const words = (name) => name.replaceAll("_", " ");
 

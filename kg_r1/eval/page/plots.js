@@ -20,7 +20,7 @@ function scorePlot(page, metric) {
   const left = 36;
   const top = 10;
   const height = 190;
-  const bar = Math.max(5, Math.min(18, 150 / Math.max(1, drawn.length)));
+  const bar = Math.max(5, Math.min(16, 150 / Math.max(1, drawn.length)));
   const band = Math.max(drawn.length * bar + 22, 70);
   const width = left + hops.length * band + 6;
   const y = (value) => top + height * (1 - value);
@@ -144,7 +144,7 @@ function drawPlots(page) {
   }
   const passes = [...new Set(page.systems.flatMap((system) => system.groups.flatMap((row) => Object.keys(row.pass_at_k || {}))))];
   const passPlots = passes.map((name) => passPlot(page, name)).filter(Boolean);
-  if (passPlots.length) place.append(el("h2", {}, "At least one right in k samples, in percent"), legend(names), el("div", { class: "figures" }, passPlots));
+  if (passPlots.length) place.append(el("h2", {}, "At least one right in k samples, in percent"), legend(names.filter(([key]) => key !== "ceiling-key")), el("div", { class: "figures" }, passPlots));
   place.append(el("h2", {}, "How episodes went"), el("div", { class: "figures" },
     statusPlot(page), histogramPlot(page, "turns", "Turns an episode"), histogramPlot(page, "tokens", "Tokens the model wrote in an episode")));
 }
