@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from kg_r1.data.evidence_path import hop_group
@@ -19,6 +20,8 @@ MAX_LISTED = 300
 """Items of one result that a page keeps, beside the gold ones and those that were searched later."""
 
 NUM_DIGITS = 4
+# A KG's names come again and again, in results above all.
+_normal = lru_cache(maxsize=200_000)(normalise)
 # The page finds a thought in the turn's text by the same rule, so that it need not stand there twice.
 _THOUGHT = re.compile(r"<think>([\s\S]*?)</think>")
 
@@ -60,11 +63,11 @@ class EpisodeTable:
             "status": str(record.get("status")),
             "answers": _answers(record.get("answer"), question, gold),
             "prompt": self._text(str(record.get("prompt") or "").removeprefix(prefix)),
-            "tokens": [record.get(f"num_{kind}_tokens", 0) for kind in ("prompt", "generated", "tool")],
+            "tokens": [record.get(f"num_{kind}_tokens") or 0 for kind in ("prompt", "generated", "tool")],
             "turns": self._turns(record["turns"], gold),
             "total": _rounded(reward["total"]),
-            "outcome": _rounded(reward.get("outcome", reward["total"])),
-            "turn_rewards": [_rounded(value) for value in reward.get("turns", [])],
+            "outcome": _rounded(reward["total"] if reward.get("outcome") is None else reward["outcome"]),
+            "turn_rewards": [_rounded(value) for value in reward.get("turns") or []],
             "parts": _column(reward["parts"], self.part_names),
             "metrics": _column(record["metrics"], self.metric_names),
         }
@@ -87,7 +90,7 @@ class EpisodeTable:
         index, is_new = self._questions.index(row)
         if is_new:
             self.num_bytes += _size(row)
-            self._golds.append(frozenset(normalise(name) for names in question.gold for name in names))
+            self._golds.append(frozenset(_normal(name) for names in question.gold for name in names))
         return index
 
     def _text(self, text: str) -> int:
@@ -96,7 +99,7 @@ class EpisodeTable:
         return index
 
     def _turns(self, turns: Sequence[Mapping[str, Any]], gold: frozenset[str]) -> list[dict[str, Any]]:
-        searched = {normalise(name) for turn in turns for name in _names(turn.get("query"))}
+        searched = {_normal(name) for turn in turns for name in _names(turn.get("query"))}
         return [self._turn(turn, gold, searched) for turn in turns]
 
     def _turn(
@@ -105,7 +108,7 @@ class EpisodeTable:
         row: dict[str, Any] = {
             "kind": turn["kind"],
             "text": self._text(turn["text"]),
-            "tokens": [turn.get("num_tokens", 0), turn.get("num_observation_tokens", 0)],
+            "tokens": [turn.get("num_tokens") or 0, turn.get("num_observation_tokens") or 0],
         }
         found = _THOUGHT.search(turn["text"])
         if turn.get("think") is not None and turn["think"] != (found[1].strip() if found else None):
@@ -132,11 +135,11 @@ class EpisodeTable:
         kept = [
             item
             for index, item in enumerate(items)
-            if index < MAX_LISTED or normalise(item) in gold or normalise(item) in searched
+            if index < MAX_LISTED or _normal(item) in gold or _normal(item) in searched
         ]
         index, is_new = self._lists.index(kept)
         self.num_bytes += _size(kept) if is_new else 0
-        right = [place for place, item in enumerate(kept) if normalise(item) in gold]
+        right = [place for place, item in enumerate(kept) if _normal(item) in gold]
         return {"items": index, "num_items": len(items), **({"gold": right} if right else {})}
 
     def _new_id(self, wanted: str) -> str:
@@ -177,7 +180,7 @@ def common_prefix(prompts: Iterable[str]) -> str:
 def _answers(answer: Any, question: Question, gold: frozenset[str]) -> list[list[Any]] | None:
     if answer is None:
         return None
-    return [[name, normalise(name) in gold] for name in split_answers(str(answer), question.gold)]
+    return [[name, _normal(name) in gold] for name in split_answers(str(answer), question.gold)]
 
 
 def _names(query: Mapping[str, Any] | None) -> list[str]:

@@ -11,6 +11,20 @@ from typing import Any, NoReturn
 from kg_r1.llm_agent.question import Question
 
 RECORD_FIELDS: Mapping[str, type] = {"question": dict, "turns": list, "reward": dict, "metrics": dict}
+EPISODE_OPTIONS: Mapping[str, type] = {
+    "sample": int,
+    "num_prompt_tokens": int,
+    "num_generated_tokens": int,
+    "num_tool_tokens": int,
+}
+TURN_OPTIONS: Mapping[str, type] = {
+    "think": str,
+    "problem": str,
+    "observation": str,
+    "num_tokens": int,
+    "num_observation_tokens": int,
+    "kg_seconds": float,
+}
 SYSTEM_FIELDS: Mapping[str, type] = {"name": str, "kind": str, "groups": list}
 
 
@@ -73,15 +87,18 @@ def _check_episode(record: Any) -> None:
     _need(record, RECORD_FIELDS, "the episode")
     Question.from_dict(record["question"])
     _need(record["reward"], {"total": float, "parts": dict}, "the reward")
-    for name, value in {**record["metrics"], **record["reward"]["parts"]}.items():
-        if not _is(value, float):
-            raise ValueError(f"{name!r} must be a number")
+    _may(record, EPISODE_OPTIONS, "the episode")
+    _may(record["reward"], {"outcome": float, "turns": list}, "the reward")
+    _numbers({**record["metrics"], **record["reward"]["parts"]})
+    _numbers(dict(enumerate(record["reward"].get("turns") or [])))
     for turn in record["turns"]:
         _need(turn, {"kind": str, "text": str}, "a turn")
+        _may(turn, TURN_OPTIONS, "a turn")
         if turn.get("query") is not None:
             _need(turn["query"], {"action": str, "arguments": dict}, "a query")
         if turn.get("retrieval") is not None:
             _need(turn["retrieval"], {"results": list}, "a retrieval")
+            _may(turn["retrieval"], {"error": dict}, "a retrieval")
             if not all(isinstance(result, dict) for result in turn["retrieval"]["results"]):
                 raise ValueError("the results of a retrieval must be objects")
 
@@ -96,6 +113,18 @@ def _need(row: Any, fields: Mapping[str, type], what: str) -> None:
             raise ValueError(
                 f"field {name!r} of {what} must be {kind.__name__}, not {type(row[name]).__name__}"
             )
+
+
+def _may(row: Mapping[str, Any], fields: Mapping[str, type], what: str) -> None:
+    """As `_need`, for fields that may be absent or None."""
+    present = {name: kind for name, kind in fields.items() if row.get(name) is not None}
+    _need(row, present, what)
+
+
+def _numbers(values: Mapping[Any, Any]) -> None:
+    for name, value in values.items():
+        if not _is(value, float):
+            raise ValueError(f"{name!r} must be a number")
 
 
 def _is(value: Any, kind: type) -> bool:

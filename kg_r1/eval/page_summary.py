@@ -34,7 +34,7 @@ class EpisodeFacts:
             hop_group(Question.from_dict(record["question"])),
             str(record.get("status")),
             len(record["turns"]),
-            int(record.get("num_generated_tokens", 0)),
+            record.get("num_generated_tokens") or 0,
             {name: record["metrics"][name] for name in SCORES if name in record["metrics"]},
         )
 

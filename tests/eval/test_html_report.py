@@ -122,6 +122,8 @@ def test_logs_of_steps_become_groups(tmp_path: Path) -> None:
         (json.dumps({**two_hops(), "question": {}}), "a question needs the field"),
         (json.dumps({**two_hops(), "metrics": {"em": float("nan")}}), "NaN is not JSON"),
         (json.dumps({**two_hops(), "turns": [{}]}), "a turn has no field 'kind'"),
+        (json.dumps({**two_hops(), "num_generated_tokens": "9"}), "must be int, not str"),
+        (json.dumps({**two_hops(), "turns": [{**answer("a"), "kg_seconds": "9"}]}), "must be float, not str"),
     ],
 )
 def test_a_broken_line_is_named_in_one_line(tmp_path: Path, line: str, words: str) -> None:

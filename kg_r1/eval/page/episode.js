@@ -82,7 +82,7 @@ function drawTurn(page, episode, turn, index) {
       el("span", { class: "figures-line" }, figures.join(" · "))),
     thought && thought.trim() ? folded(thought.trim(), "thought") : null,
     action(turn, text),
-    turn.problem ? el("p", { class: "problem" }, turn.problem) : null,
+    turn.problem && !(page.texts[turn.observation] || "").includes(turn.problem) ? el("p", { class: "problem" }, turn.problem) : null,
     observation(page, turn),
     turn.kind === "search" && !turn.error && turn.items === undefined ? el("p", { class: "hint" }, "This search was not sent.") : null);
 }

@@ -1,5 +1,7 @@
 // Drawing a walk and, for comparison, the question's own path as lines of hops.
 
+const MAX_SHRUNK_WIDTH = 950; // wider graphs would become unreadable; they scroll
+
 const arrowHead = (id, className) =>
   svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" },
     svg("path", { class: className, d: "M0 0.5L8 4L0 7.5z" }));
@@ -9,7 +11,7 @@ function drawGraph(page, episode) {
   if (!graph.nodes.size) return el("p", { class: "hint" }, "There is nothing to draw.");
   const { width, height } = layOut(graph);
   const label = `Walked path: ${graph.nodes.size} nodes, ${graph.edges.length} arrows`;
-  const picture = svg("svg", { class: "graph", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+  const picture = svg("svg", { class: width < MAX_SHRUNK_WIDTH ? "graph shrinks" : "graph", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
     svg("defs", {}, arrowHead("head-relation", "head"), arrowHead("head-custom", "head custom")));
   for (const edge of graph.edges) {
     picture.append(svg("path", { class: `edge ${edge.kind}`, d: edge.path, "data-from": graph.nodes.get(edge.from).label,

@@ -11,6 +11,16 @@ const turnList = (turns) => [...new Set(turns)].filter(Boolean).join(", ");
 
 const edgeLabel = (edge) => (edge.kind === "member" ? "" : `${turnList(edge.turns)}· ${edge.label}`);
 
+// The end of a dotted relation name says more than its beginning.
+function fittedLabel(edge) {
+  const parts = edge.label.split(".");
+  let text = edgeLabel(edge);
+  for (let from = 1; from < parts.length && textWidth(text, 11) > MAX_LABEL_WIDTH; from += 1) {
+    text = edgeLabel({ ...edge, label: `…${parts.slice(from).join(".")}` });
+  }
+  return fitted(text, MAX_LABEL_WIDTH, 11);
+}
+
 const noteText = (note) => `${turnList(note.turns)}· ${note.text}`;
 
 function measure(node) {
@@ -75,9 +85,9 @@ function orderColumns(graph, columns) {
 function gapAfter(graph, index) {
   const crossing = graph.edges.filter((edge) => {
     const [one, two] = [graph.nodes.get(edge.from).column, graph.nodes.get(edge.to).column].sort((a, b) => a - b);
-    return one <= index && index <= two;
+    return (one <= index && index < two) || (one === index && two === index);
   });
-  return 46 + Math.max(24, ...crossing.map((edge) => Math.min(MAX_LABEL_WIDTH, textWidth(edgeLabel(edge), 11))));
+  return 46 + Math.max(24, ...crossing.map((edge) => textWidth(fittedLabel(edge), 11)));
 }
 
 function placeEdges(graph) {
@@ -90,7 +100,7 @@ function placeEdges(graph) {
     pairs.set(pair, rank + 1);
     const points = clearest(graph, edge, rank);
     edge.path = `M${points[0]}C${points[1]} ${points[2]} ${points[3]}`;
-    edge.shown = fitted(edgeLabel(edge), MAX_LABEL_WIDTH, 11);
+    edge.shown = fittedLabel(edge);
     edge.at = labelPlace(points, edge.shown, graph.nodes.get(edge.from).column < graph.nodes.get(edge.to).column, taken);
     const far = [0.1, 0.25, 0.5, 0.75, 0.9].map((share) => along(points, share));
     edge.reach = Math.max(...far.map((point) => point[0]), edge.shown ? edge.at[0] + textWidth(edge.shown, 11) / 2 : 0);
