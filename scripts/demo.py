@@ -29,10 +29,6 @@ SEARCH_URL = f"http://127.0.0.1:{PORT}/retrieve"
 MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
-# The limits of configs/cpu_135m.yaml, so that the cold start sees what reinforcement learning will.
-EPISODE_LIMITS = shlex.split(
-    "--max-turns 5 --max-response-length 96 --max-obs-length 160 --max-episode-tokens 512"
-)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 RAY_PREFIX = re.compile(r"^\(\w+ pid=\d+\) (INFO:)?")
 PROGRESS = re.compile(
@@ -165,9 +161,8 @@ def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock) -> None:
         build = [python, "-m", "kg_r1.data.build", "world", "--out", "data_kg"]
         run("knowledge graph", build, logs / "build.log", clock)
     if not (ROOT / COLD_START / "config.json").is_file():
-        walks = [python, "-m", "kg_r1.data.build", "walks", "--tokenizer", MODEL, "--out", WALKS]
-        walks += ["--questions", "data_kg/world/questions/train.parquet"]
-        walks += ["--num-walks", str(arguments.num_walks), *EPISODE_LIMITS]
+        walks = [python, "-m", "verl_ext.walks", "--config-name", "cpu_135m", "--tokenizer", MODEL]
+        walks += ["--num-walks", str(arguments.num_walks), "--out", WALKS]
         run("oracle walks", walks, logs / "walks.log", clock)
         learn = [python, "-m", "verl_ext.cold_start", "--model", MODEL, "--walks", WALKS, "--out", COLD_START]
         run("cold start", learn, logs / "cold_start.log", clock)

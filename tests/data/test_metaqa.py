@@ -157,3 +157,18 @@ def test_the_real_files(shared_data: Path, tmp_path: Path) -> None:
         assert not texts[0] & texts[1]
         assert not texts[0] & texts[2]
         assert not texts[1] & texts[2]
+
+
+def test_the_topic_leaves_only_sets_of_its_own_kind(metaqa_source: Path) -> None:
+    """A person's films are no persons: only where people are asked for can the topic be among them."""
+    rewrite(metaqa_source / "2hop_dev.txt", "x [Bo Ray]\tA\ny [Bo Ray]\t1999\nz [1999]\tThe Film\n")
+    rewrite(
+        metaqa_source / "2hop_dev_qtype.txt",
+        "actor_to_movie_to_writer\nactor_to_movie_to_year\nyear_to_movie_to_year\n",
+    )
+    found = [q for name, rows in read_metaqa(metaqa_source, seed=0).items() if "2hop" in name for q in rows]
+    assert {question.question: ("without", "0") in question.path for question in found} == {
+        "x Bo Ray": True,
+        "y Bo Ray": False,
+        "z 1999": True,
+    }

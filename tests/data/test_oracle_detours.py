@@ -1,0 +1,202 @@
+"""Wrong turns are taken on purpose, come back, and are kept out of what is learned."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kg_r1.data.evidence_path import Chain, chains_of
+from kg_r1.data.oracle import OraclePolicy, OracleStuck
+from kg_r1.data.oracle_detours import Detour, draw_detour, misspelt, with_hop
+from kg_r1.data.oracle_walk import OracleConfig, OracleWalk, shown_handle, shown_items
+from kg_r1.data.walks import build_walks
+from kg_r1.kg.paths import Hop
+from kg_r1.llm_agent.config import GenerationConfig
+from kg_r1.llm_agent.episode import Episode
+from kg_r1.llm_agent.generation import LLMGenerationManager
+from kg_r1.llm_agent.question import Question
+from kg_r1.llm_agent.tokens import ByteTokenizer
+from kg_r1.search.client import InProcessKGClient, KGClient, Retrieval
+from kg_r1.search.server import KnowledgeGraphRetriever
+from tests.data.conftest import World
+from tests.llm_agent.playing import RecordingClient
+
+LIMITS = GenerationConfig(
+    max_turns=6,
+    max_start_length=4000,
+    max_prompt_length=20_000,
+    max_response_length=2000,
+    max_obs_length=2000,
+    entity_form="handle",
+)
+CAPITALS = Question(
+    "q1",
+    "What are the capitals of the countries that border France, Spain aside?",
+    ("France", "Spain"),
+    (("Bern",),),
+    "world",
+    num_hops=2,
+    path=(("tail", "borders"), ("without", "1"), ("tail", "capital")),
+)
+
+
+def walked(
+    config: OracleConfig, seed: int, *answers: str, wrong: str = "Error: no"
+) -> tuple[OracleWalk, list[str]]:
+    """A walk of CAPITALS and its turns; right searches are answered in turn, a mistake is told `wrong`."""
+    walk = OracleWalk(CAPITALS, chains_of(CAPITALS), random.Random(seed), config, ("currency",))
+    turns, left = walk.turns(), list(answers)
+    texts = [next(turns)]
+    while "</answer>" not in texts[-1]:
+        is_wrong = len(texts) - 1 in walk.unlearned
+        texts.append(turns.send(f"<information>{wrong if is_wrong else left.pop(0)}</information>"))
+    return walk, texts
+
+
+def test_a_walk_by_handle_names_results_and_never_entities() -> None:
+    config = OracleConfig(look_rate=0.0, entity_form="handle")
+    _, texts = walked(config, 0, "#1: Spain | Switzerland (+9 more)", "#2: Bern | Bern [2]")
+    assert 'get_tail_entities("France", "borders")' in texts[0]
+    assert 'get_tail_entities("#1 except Spain", "capital")' in texts[1]
+    assert texts[2].endswith("<answer>Bern | Bern [2]</answer>")
+
+
+@pytest.mark.parametrize(
+    ("observation", "items", "handle"),
+    [
+        ("<information>#12: A | B (+3 more)</information>", ["A", "B"], "#12"),
+        ("<information>#1: #2: A</information>", ["#2: A"], "#1"),
+        ("<information>A (meant: A [1])</information>", ["A"], None),
+        ("<information>Error: there is no result #1; x</information>", [], None),
+    ],
+)
+def test_what_an_observation_lists(observation: str, items: list[str], handle: str | None) -> None:
+    assert shown_items(observation) == items
+    assert shown_handle(observation) == handle
+
+
+def test_every_kind_of_detour_is_drawn_and_then_left() -> None:
+    config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form="handle")
+    kinds = set()
+    for seed in range(40):
+        walk, texts = walked(config, seed, "#1: Switzerland", "#2: Bern")
+        (number,) = walk.unlearned
+        (kind,) = walk.traits.keys() & {"wrong direction", "wrong relation", "wrong name"}
+        kinds.add(kind)
+        right = texts[number + 1]
+        assert texts[number] != right
+        assert ("get_head" in texts[number]) == (kind == "wrong direction")
+        assert ('"currency"' in texts[number]) == (kind == "wrong relation")
+        assert ('"France"' in texts[number] or "#1" in texts[number]) == (kind != "wrong name")
+        assert "get_tail_entities" in right
+        assert texts[-1].endswith("<answer>Bern</answer>")
+    assert kinds == {"wrong direction", "wrong relation", "wrong name"}
+
+
+def test_no_detour_without_a_search_to_spare() -> None:
+    config = OracleConfig(look_rate=0.0, detour_rate=1.0, max_searches=2, entity_form="handle")
+    for seed in range(10):
+        walk, _ = walked(config, seed, "#1: Switzerland", "#2: Bern")
+        assert walk.unlearned == []
+
+
+def test_a_wrong_turn_that_finds_something_is_still_left() -> None:
+    """The second result is what the walk goes on from, under the number that it was given."""
+    config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form="handle")
+    for seed in range(40):
+        walk, texts = walked(config, seed, "#2: Switzerland", "#3: Bern", wrong="#1: Euro")
+        if walk.unlearned == [0]:
+            assert '"#2 except Spain"' in texts[2]
+            return
+    raise AssertionError("no seed began with a detour")
+
+
+def test_a_walk_that_is_shown_nothing_is_stuck() -> None:
+    with pytest.raises(OracleStuck):
+        walked(OracleConfig(look_rate=0.0), 0, "Error: no")
+
+
+def test_a_misspelt_name_is_near_and_different() -> None:
+    rng = random.Random(0)
+    drawn = {misspelt(rng, "Switzerland") for _ in range(200)} - {"Switzerland"}
+    assert len(drawn) > 20
+    assert all(name[0] == "S" and abs(len(name) - 11) <= 1 for name in drawn)
+
+
+def test_short_names_and_handles_are_not_misspelt() -> None:
+    rng = random.Random(0)
+    for name in ("Oman", None):
+        kinds = {draw_detour(rng, Hop("tail", "capital"), name, ()).kind for _ in range(30)}
+        assert kinds == {"wrong direction"}
+    wrong = draw_detour(rng, Hop("tail", "capital"), None, ("capital",))
+    assert wrong == Detour("wrong direction", Hop("head", "capital"))
+
+
+def test_one_hop_is_changed_and_the_chains_stay() -> None:
+    chains = [Chain("France", (Hop("tail", "borders"), Hop("tail", "capital")))]
+    changed = with_hop(chains, 0, 1, Hop("head", "capital"))
+    assert changed == [Chain("France", (Hop("tail", "borders"), Hop("head", "capital")))]
+    assert chains[0].steps[1] == Hop("tail", "capital")
+
+
+def played(limits: GenerationConfig, client: KGClient, questions: Sequence[Question]) -> list[Episode]:
+    plans = {question.question_id: (question, chains_of(question)) for question in questions}
+    policy = OraclePolicy(ByteTokenizer(), plans, OracleConfig(look_rate=0.0, entity_form="handle"))
+    manager = LLMGenerationManager(limits, ByteTokenizer(), policy, client)
+    return [episode for episode, _ in asyncio.run(manager.run_episodes(questions))]
+
+
+def test_an_answer_too_long_for_a_turn_names_as_many_as_fit() -> None:
+    names = [f"City number {number}" for number in range(40)]
+    client = RecordingClient(Retrieval(({"tail_entities": names},), 0.0, 40))
+    limits = GenerationConfig(
+        max_start_length=4000,
+        max_prompt_length=20_000,
+        max_response_length=300,
+        max_obs_length=2000,
+        entity_form="handle",
+    )
+    (episode,) = played(limits, client, [CAPITALS])
+    answers = (episode.answer or "").split(" | ")
+    assert 5 < len(answers) < 20
+    assert answers == names[: len(answers)]
+    assert episode.turns[-1].num_tokens <= 300
+
+
+def test_walks_with_detours_learn_the_way_back_only(world: World) -> None:
+    config = OracleConfig(look_rate=0.0, detour_rate=1.0)
+    questions = [question for question in world.questions["train"] if question.num_hops == 2][:60]
+    walks, report = build_walks(questions, world.store, ByteTokenizer(), LIMITS, 24, oracle=config)
+    detours = sum(report.traits[kind] for kind in ("wrong direction", "wrong relation", "wrong name"))
+    assert detours == len(walks) == 24
+    for walk in walks:
+        text = bytes(walk.response_ids).decode()
+        learned = bytes(i for i, m in zip(walk.response_ids, walk.response_mask, strict=True) if m).decode()
+        assert learned.count("</think>") == text.count("</think>") - 1
+        assert learned.count("</search>") == text.count("</search>") - 1
+        assert learned.endswith("</answer>")
+    assert "wrong direction" in report.text()
+
+
+def test_questions_kept_apart_are_never_walked(world: World) -> None:
+    questions = world.questions["train"][:40]
+    apart = [question for question in questions if question.num_hops != 1]
+    walks, report = build_walks(
+        questions, world.store, ByteTokenizer(), LIMITS, 8, kept_apart=[*apart, *world.questions["test"]]
+    )
+    assert {walk.group for walk in walks} == {"1-hop"}
+    assert report.num_excluded == len(apart)
+    assert f"kept apart: {len(apart)}" in report.text()
+
+
+def test_the_oracle_by_handle_is_right_everywhere(world: World, tmp_path: Path) -> None:
+    client = InProcessKGClient(KnowledgeGraphRetriever(world.store))
+    for episode in played(LIMITS, client, world.questions["val"]):
+        gold = {alias for aliases in episode.question.gold for alias in aliases}
+        named = set((episode.answer or "").split(" | "))
+        assert named <= gold
+        assert len(named) == len(episode.question.gold)

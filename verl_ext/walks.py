@@ -1,0 +1,136 @@
+"""Oracle walks for a profile: ``python -m verl_ext.walks --config-name cpu_135m --num-walks 400 --out FILE``.
+
+The same as ``python -m kg_r1.data.build walks``, with questions, actions and limits taken from the
+configuration that will train, so that the cold start sees the very prompts that reinforcement learning will
+see. Further arguments are overrides, as for ``verl_ext.main_ppo``. The validation questions are kept apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
+from kg_r1.data.build import UsageError
+from kg_r1.data.oracle_walk import OracleConfig
+from kg_r1.data.rows import read_questions
+from kg_r1.data.walks import build_walks, write_walks
+from kg_r1.kg.errors import KGError
+from kg_r1.kg.store import GraphStore
+from kg_r1.llm_agent.config import GenerationConfig
+from kg_r1.llm_agent.question import Question
+from verl_ext.main_ppo import CONFIG_FOLDER
+from verl_ext.settings import SettingsError, take_settings
+
+
+def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """A profile with overrides.
+
+    Raises:
+        UsageError: for a profile or a key that there is not.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base=None):
+            return hydra.compose(config_name, overrides=list(overrides))
+    except HydraException as error:
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def episode_limits(config: DictConfig) -> tuple[GenerationConfig, str | None]:
+    """How the profile's training episodes are played, and its folder of data sets where it names one.
+
+    Raises:
+        SettingsError: for a key or value that cannot be used.
+    """
+    rollout = config.actor_rollout_ref.rollout
+    prompt_length, response_length = rollout.prompt_length, rollout.response_length
+    search = take_settings(config).search
+    return (
+        search.generation_config(
+            prompt_length=prompt_length, response_length=response_length, validate=False
+        ),
+        search.base_data_path,
+    )
+
+
+def questions_of(files: str | Sequence[str]) -> list[Question]:
+    """The questions of one parquet file or of several. Raises KGError for a file that is none."""
+    names = [files] if isinstance(files, str) else list(files)
+    return [question for name in names for question in read_questions(Path(name))]
+
+
+def make_walks(options: argparse.Namespace, overrides: Sequence[str]) -> str:
+    """Build and write the walks; returns the report.
+
+    Raises:
+        UsageError, SettingsError, KGError: for what cannot be done as asked.
+    """
+    from tqdm import tqdm
+    from transformers import AutoTokenizer
+
+    config = composed(options.config_name, overrides)
+    if not options.tokenizer.is_dir():
+        raise UsageError(
+            f"{options.tokenizer} is no folder with a tokenizer: see python -m verl_ext.fetch_model"
+        )
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(options.tokenizer))
+    train, apart = questions_of(config.data.train_files), questions_of(config.data.val_files)
+    limits, base_data_path = episode_limits(config)
+    oracle = OracleConfig(look_rate=options.look_rate, detour_rate=options.detour_rate)
+    store = GraphStore(Path(base_data_path or options.base_data_path))
+    with tqdm(total=options.num_walks, unit="walk", file=sys.stderr) as bar:
+        walks, report = build_walks(
+            train, store, tokenizer, limits, options.num_walks, options.seed, oracle, bar.update, apart
+        )
+    if not walks:
+        raise UsageError(f"no walk could be kept\n{report.text()}")
+    write_walks(options.out, walks)
+    return f"{len(walks):,} walks in {options.out}\n{report.text()}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; a user's mistake is one line and exit status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_ext.walks", description="Oracle walks for the cold start of a profile."
+    )
+    parser.add_argument("--config-name", default="cpu_135m", help="a profile of configs/")
+    parser.add_argument("--num-walks", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the JSON lines file to write")
+    parser.add_argument(
+        "--tokenizer",
+        type=Path,
+        default=Path("models/SmolLM2-135M-Instruct"),
+        help="the folder of the model's tokenizer",
+    )
+    parser.add_argument(
+        "--base_data_path", type=Path, default=Path("data_kg"), help="the folder of the data sets"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--look-rate", type=float, default=0.3, help="share of walks that first list relations"
+    )
+    parser.add_argument(
+        "--detour-rate", type=float, default=0.15, help="share of walks that take a wrong turn and come back"
+    )
+    options, overrides = parser.parse_known_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        text = make_walks(options, overrides)
+    except (KGError, UsageError, SettingsError, ValueError) as error:
+        sys.stderr.write(f"error [{getattr(error, 'code', 'bad_option')}]: {error}\n")
+        return 2
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
