@@ -77,7 +77,7 @@ def look_thought(rng: random.Random, topic: str) -> str:
 
 
 def plan_words(chains: Sequence[Chain], chain: int, step: int) -> str:
-    """The plan from one step on: 'country, then capital', or 'A: borders; B: borders; compare'."""
+    """The plan from one step on: 'country tails, then capital tails', or 'A: ...; B: ...; compare'."""
     if len(chains) == 1:
         return _steps_words(chains[0], step)
     parts = [
@@ -89,12 +89,13 @@ def plan_words(chains: Sequence[Chain], chain: int, step: int) -> str:
 
 
 def hop_words(hop: Hop) -> str:
-    """A hop in a plan: 'capital', or 'capital heads' against the relation's direction.
+    """A hop in a plan: 'capital tails' along the relation, 'capital heads' against it.
 
-    The relation comes first: a small model that begins a hop with the same words each time falls into
-    repeating them (docs/log.md).
+    Both directions are marked: where only one was, the model left the mark out and searched the wrong way.
+    The relation comes first: where every hop began with the same words, the model fell into repeating them
+    (docs/log.md).
     """
-    return hop.relation if hop.direction == "tail" else f"{hop.relation} heads"
+    return f"{hop.relation} {hop.direction}s"
 
 
 def _steps_words(chain: Chain, start: int) -> str:

@@ -255,7 +255,7 @@ def test_thoughts_hold_the_plan_that_remains() -> None:
     episode = play(CAPITALS, client)
     thoughts = [turn.think for turn in episode.turns]
     assert all(thoughts)
-    assert "borders, then capital" in str(thoughts[0])
+    assert "borders tails, then capital tails" in str(thoughts[0])
     assert "capital" in str(thoughts[1])
     assert "borders" not in str(thoughts[1])
     assert "capital" not in str(thoughts[2])
@@ -263,11 +263,11 @@ def test_thoughts_hold_the_plan_that_remains() -> None:
 
 def test_plans_in_words() -> None:
     chains = chains_of(COMMON)
-    assert plan_words(chains, 0, 0) == "France: borders; Austria: borders; compare"
-    assert plan_words(chains, 1, 0) == "Austria: borders; compare"
+    assert plan_words(chains, 0, 0) == "France: borders tails; Austria: borders tails; compare"
+    assert plan_words(chains, 1, 0) == "Austria: borders tails; compare"
     single = [Chain("CDG", (Hop("head", "iata_code"), Hop("tail", "city_served")))]
-    assert plan_words(single, 0, 0) == "iata_code heads, then city_served"
-    assert plan_words(single, 0, 1) == "city_served"
+    assert plan_words(single, 0, 0) == "iata_code heads, then city_served tails"
+    assert plan_words(single, 0, 1) == "city_served tails"
 
 
 def test_wording_varies_with_the_seed_and_is_the_same_for_the_same_seed() -> None:
