@@ -59,9 +59,10 @@ class EpisodesFile:
         self.seconds: dict[str, float] = {}
         self._file: Any = None
         folder.mkdir(parents=True, exist_ok=True)
-        self._check_settings()
         self._ends_inside_line = False
         self.done = {key for key, _ in self._records()}
+        if self.done:  # settings that nothing was played with bind nobody
+            self._check_settings()
 
     @property
     def is_finished(self) -> bool:
@@ -125,9 +126,7 @@ class EpisodesFile:
     def _check_settings(self) -> None:
         path = self.folder / SETTINGS
         if not path.exists():
-            if any((self.folder / name).exists() for name in (PART, EPISODES)):
-                raise OtherSettings(f"{self.folder} holds episodes without {SETTINGS}; choose another --out")
-            return
+            raise OtherSettings(f"{self.folder} holds episodes without {SETTINGS}; choose another --out")
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
             self.seconds = {str(name): float(value) for name, value in before["seconds"].items()}

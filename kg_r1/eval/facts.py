@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -49,8 +50,9 @@ class TripleSearch:
     """BM25 over the triples of a graph, each a document of its own words (head, relation, tail).
 
     The variant is Lucene's (Robertson and Zaragoza 2009, k1 = 1.5, b = 0.75) as `bm25s` computes it; words
-    are runs of letters and digits in lower case, an underscore in a relation parts them, and no word is left
-    out: names consist of small words too.
+    are runs of letters and digits in lower case, and an underscore in a relation parts them. Of the question,
+    the small words of English ('which', 'I') are left out unless a topic entity's name has them: in a graph
+    they are rare, which BM25 takes for telling.
 
     Args:
         store: where the graphs come from; each is indexed when it is first asked about.
@@ -66,8 +68,7 @@ class TripleSearch:
         Triples that share no word with it are left out. Raises what `GraphStore.graph` raises.
         """
         retriever, triples = self._index(question)
-        words = tokens_of(question.question)
-        known = [word for word in words if word in retriever.vocab_dict]
+        known = [word for word in _query_words(question) if word in retriever.vocab_dict]
         if not known:
             return []
         found, scores = retriever.retrieve(
@@ -87,6 +88,14 @@ class TripleSearch:
         return self._indices[key]
 
 
+def _query_words(question: Question) -> list[str]:
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+    kept = {word for name in question.topic_entities for word in tokens_of(name)}
+    small = set(STOPWORDS_EN_PLUS) - kept
+    return [word for word in tokens_of(question.question) if word not in small]
+
+
 def tokens_of(text: str) -> list[str]:
     """The words of a text, for search: runs of letters and digits, in lower case."""
     return "".join(character if character.isalnum() else " " for character in text.casefold()).split()
@@ -95,6 +104,8 @@ def tokens_of(text: str) -> list[str]:
 def _indexed(triples: list[Triple]) -> Any:
     import bm25s
 
+    # It tells every step of indexing on stderr, in the middle of the progress bar.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     retriever = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     retriever.index([tokens_of(" ".join(triple)) for triple in triples], show_progress=False)
     return retriever

@@ -88,18 +88,26 @@ def test_more_systems_and_samples_are_welcome_and_fewer_are_not(tmp_path: Path) 
 
 
 def test_episodes_of_nobody_knows_what_are_not_added_to(tmp_path: Path) -> None:
-    (tmp_path / EPISODES).write_text("{}\n")
+    (tmp_path / EPISODES).write_text(json.dumps(line(ONE_HOP)) + "\n")
     with pytest.raises(OtherSettings, match=SETTINGS):
         opened(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "text"), [(SETTINGS, "[]"), (SETTINGS, "{"), (PART, "not JSON\n")])
 def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str) -> None:
-    with opened(tmp_path):
-        pass
+    with opened(tmp_path) as episodes:
+        episodes.add(line(ONE_HOP))
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=name.replace(".", r"\.")):
         opened(tmp_path)
+
+
+def test_settings_that_nothing_was_played_with_bind_nobody(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    with opened(tmp_path, settings={"temperature": 1.0}) as episodes:
+        episodes.add(line(ONE_HOP))
+    assert opened(tmp_path, settings={"temperature": 1.0}).done == {ORDER[0]}
 
 
 def test_an_episode_that_is_missing_is_not_passed_over(tmp_path: Path) -> None:

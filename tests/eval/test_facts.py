@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kg_r1.eval.facts import TripleSearch, gold_facts, tokens_of
@@ -47,6 +49,17 @@ def test_bm25_ranks_the_facts_that_share_rare_words_first(store: GraphStore) -> 
 
 def test_bm25_finds_nothing_where_no_word_is_shared(store: GraphStore) -> None:
     assert TripleSearch(store).facts(question("x", "Xylophone?", (), (), (), None), 5) == []
+
+
+def test_small_words_of_the_question_count_only_within_a_topic(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    triples = "The Who\tgenre\trock\nI Am\tgenre\tpop\nParis\tcountry\tFrance\n"
+    (tmp_path / "small" / "triples.tsv").write_text(triples)
+    search = TripleSearch(GraphStore(tmp_path))
+    asked = question("x", "Which country do I find Paris in?", ("Paris",), (), (), None)
+    assert search.facts(asked, 3) == [("Paris", "country", "France")]
+    band = question("y", "What do the The Who play?", ("The Who",), (), (), None)
+    assert search.facts(band, 3) == [("The Who", "genre", "rock")]
 
 
 def test_words_are_letters_and_digits_in_lower_case() -> None:
