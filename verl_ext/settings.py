@@ -18,6 +18,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kg_r1.llm_agent.generation import GenerationConfig
+from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.reward.rubric import RubricConfig
 from kg_r1.search.client import HttpKGClient
 from kg_r1.search.specs import EntityForm
@@ -57,7 +58,7 @@ class SearchSettings:
     """Names of the actions that the prompt offers; all that are registered when null."""
     entity_form: EntityForm = "list"
     """What may stand for entities in a query: one name, a list too, or an earlier result (``#1``) as well."""
-    prompt_style: Literal["compact", "full"] = "compact"
+    prompt_style: PromptStyle = "compact"
     no_think_rl: bool = False
     """Leave the think tag out of the prompt and of what counts as well formed."""
     timeout_s: float = 10.0

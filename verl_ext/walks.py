@@ -14,58 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
 from kg_r1.data.build import UsageError
 from kg_r1.data.oracle_walk import OracleConfig
-from kg_r1.data.rows import read_questions
 from kg_r1.data.walks import build_walks, write_walks
 from kg_r1.kg.errors import KGError
 from kg_r1.kg.store import GraphStore
-from kg_r1.llm_agent.config import GenerationConfig
-from kg_r1.llm_agent.question import Question
-from verl_ext.main_ppo import CONFIG_FOLDER
-from verl_ext.settings import SettingsError, take_settings
-
-
-def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    """A profile with overrides.
-
-    Raises:
-        UsageError: for a profile or a key that there is not.
-    """
-    import hydra
-    from hydra.errors import HydraException
-
-    try:
-        with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base=None):
-            return hydra.compose(config_name, overrides=list(overrides))
-    except HydraException as error:
-        raise UsageError(" ".join(str(error).split())) from error
-
-
-def episode_limits(config: DictConfig) -> tuple[GenerationConfig, str | None]:
-    """How the profile's training episodes are played, and its folder of data sets where it names one.
-
-    Raises:
-        SettingsError: for a key or value that cannot be used.
-    """
-    rollout = config.actor_rollout_ref.rollout
-    prompt_length, response_length = rollout.prompt_length, rollout.response_length
-    search = take_settings(config).search
-    return (
-        search.generation_config(
-            prompt_length=prompt_length, response_length=response_length, validate=False
-        ),
-        search.base_data_path,
-    )
-
-
-def questions_of(files: str | Sequence[str]) -> list[Question]:
-    """The questions of one parquet file or of several. Raises KGError for a file that is none."""
-    names = [files] if isinstance(files, str) else list(files)
-    return [question for name in names for question in read_questions(Path(name))]
+from verl_ext.profiles import composed, episode_limits, questions_of
+from verl_ext.settings import SettingsError
 
 
 def make_walks(options: argparse.Namespace, overrides: Sequence[str]) -> str:
@@ -84,9 +39,9 @@ def make_walks(options: argparse.Namespace, overrides: Sequence[str]) -> str:
         )
     tokenizer: Any = AutoTokenizer.from_pretrained(str(options.tokenizer))
     train, apart = questions_of(config.data.train_files), questions_of(config.data.val_files)
-    limits, base_data_path = episode_limits(config)
+    limits, search = episode_limits(config, validate=False)
     oracle = OracleConfig(look_rate=options.look_rate, detour_rate=options.detour_rate)
-    store = GraphStore(Path(base_data_path or options.base_data_path))
+    store = GraphStore(Path(search.base_data_path or options.base_data_path))
     with tqdm(total=options.num_walks, unit="walk", file=sys.stderr) as bar:
         walks, report = build_walks(
             train, store, tokenizer, limits, options.num_walks, options.seed, oracle, bar.update, apart

@@ -173,7 +173,7 @@ def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-obs-length", type=int, default=512)
     group.add_argument("--max-episode-tokens", type=int, default=None)
     group.add_argument("--no-think-rl", action="store_true")
-    group.add_argument("--prompt-style", choices=("compact", "full"), default="compact")
+    group.add_argument("--prompt-style", choices=("names", "compact", "full"), default="compact")
     group.add_argument(
         "--entity-form",
         choices=("name", "list", "handle"),

@@ -13,6 +13,7 @@ import numpy as np
 
 NUM_RESAMPLES = 2000
 LEVEL = 0.95
+MAX_DRAWS_AT_ONCE = 4_000_000  # 64 MB, whatever the number of questions
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,16 @@ def mean_interval(
     if not values or not 0 < level < 1:
         raise ValueError(f"an interval needs values and a level between 0 and 1, not {len(values)}, {level}")
     column = np.asarray(values, dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(len(column), size=(num_resamples, len(column)))
-    means = column[draws].mean(axis=1)
+    rng = np.random.default_rng(seed)
+    rows = max(1, MAX_DRAWS_AT_ONCE // len(column))
+    means = np.concatenate(
+        [
+            column[rng.integers(len(column), size=(min(rows, num_resamples - first), len(column)))].mean(
+                axis=1
+            )
+            for first in range(0, num_resamples, rows)
+        ]
+    )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(column.mean()), float(low), float(high))
 

@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_episode(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group(
-        "the episodes (docs/episodes.md); defaults are those of configs/cpu_135m.yaml"
+        "the episodes (docs/episodes.md); a trained model needs what it was trained with, which "
+        "python -m verl_ext.evaluate --config-name PROFILE takes from its profile"
     )
     _add(group, "--max-turns", type=int, default=5, help="turns, the answer included (default 5)")
     _add(group, "--max-start-length", type=int, default=256, help="tokens of the prompt (default 256)")

@@ -35,7 +35,7 @@ class GenerationConfig:
     topk: int = 3
     """Accepted for compatibility and not used: listings are cut by `max_obs_length` alone."""
     prompt_style: PromptStyle = "compact"
-    """'compact' or 'full', see prompts.py."""
+    """'names', 'compact' or 'full', see prompts.py."""
     actions: tuple[str, ...] | None = None
     """The actions on offer, in this order; None offers every registered one."""
     entity_form: EntityForm = "list"
@@ -55,7 +55,7 @@ class GenerationConfig:
         _at_least("max_kg_failures", self.max_kg_failures, 0)
         if self.max_episode_tokens is not None:
             _at_least("max_episode_tokens", self.max_episode_tokens, MIN_ANSWER_TOKENS)
-        _one_of("prompt_style", self.prompt_style, ("compact", "full"))
+        _one_of("prompt_style", self.prompt_style, get_args(PromptStyle))
         _one_of("entity_form", self.entity_form, get_args(EntityForm))
         _one_of("kg_failure", self.kg_failure, ("continue", "end"))
         if self.actions is not None and not self.actions:

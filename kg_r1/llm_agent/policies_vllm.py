@@ -100,6 +100,11 @@ class VLLMPolicy:
             return Generation([], None, "aborted")
         return _generation(last.outputs[0])
 
+    @property
+    def engine(self) -> Any:
+        """vLLM's own engine, for what a Policy has no word for."""
+        return self._engine
+
     def close(self) -> None:
         """End the engine and its process."""
         self._engine.shutdown()

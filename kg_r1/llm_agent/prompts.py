@@ -11,7 +11,7 @@ from kg_r1.llm_agent.query import call_form
 from kg_r1.llm_agent.question import Question
 from kg_r1.search.specs import ActionSpec, ArgumentSpec
 
-PromptStyle = Literal["compact", "full"]
+PromptStyle = Literal["names", "compact", "full"]
 
 _HANDLE_HELP = ', or "#1" for all that result #1 lists, or "#1 except NAME" for all but one of them'
 
@@ -28,17 +28,24 @@ def build_messages(
     Args:
         question: its text and topic entities are shown; nothing else of it is.
         specs: the actions on offer, in the order in which they are listed.
-        style: 'compact' lists call forms on one line; 'full' explains every action and both query forms.
+        style: 'names' gives the actions' names alone, to a policy that has learned the rest in a cold start;
+            'compact' lists call forms on one line; 'full' explains every action and both query forms.
         no_think: leave thinking out of the rules.
         must_answer: the first turn is already the last one.
     """
-    rules = _compact_rules(specs, no_think) if style == "compact" else _full_rules(specs, no_think)
+    rules = _rules(specs, style, no_think)
     lines = [f"Question: {harmless(question.question)}"]
     if question.topic_entities:
         lines.append(f"Topic: {SEPARATOR.join(harmless(name) for name in question.topic_entities)}")
     if must_answer:
         lines.append(MUST_ANSWER_LINE.strip())
     return [{"role": "system", "content": rules}, {"role": "user", "content": "\n".join(lines)}]
+
+
+def _rules(specs: Sequence[ActionSpec], style: PromptStyle, no_think: bool) -> str:
+    if style == "names":
+        return ", ".join(spec.name for spec in specs)
+    return _compact_rules(specs, no_think) if style == "compact" else _full_rules(specs, no_think)
 
 
 def _compact_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:

@@ -46,3 +46,11 @@ def test_no_change_is_not_clear() -> None:
 def test_nothing_to_compare_is_refused(before: list[float], after: list[float]) -> None:
     with pytest.raises(ValueError, match="values"):
         change_interval(before, after)
+
+
+def test_many_questions_are_drawn_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [float(number % 3 == 0) for number in range(50)]
+    whole = mean_interval(values, num_resamples=101, seed=5)
+    for limit in (1, 170, 5050):
+        monkeypatch.setattr("kg_r1.eval.intervals.MAX_DRAWS_AT_ONCE", limit)
+        assert mean_interval(values, num_resamples=101, seed=5) == whole

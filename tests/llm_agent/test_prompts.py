@@ -48,6 +48,12 @@ def test_thinking_is_asked_for_unless_switched_off(style: PromptStyle) -> None:
     assert "think" not in text_of(style=style, no_think=True).lower()
 
 
+def test_the_names_style_gives_names_alone(smollm_tokenizer: Any) -> None:
+    rules = build_messages(QUESTION, ACTION_REGISTRY.specs(FOUR), "names")[0]["content"]
+    assert rules == ", ".join(FOUR)
+    assert len(smollm_tokenizer.encode(rules)) < 25
+
+
 def test_the_full_style_explains_both_query_forms() -> None:
     text = text_of(style="full")
     for spec in ACTION_REGISTRY.specs():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kg_r1.eval.options import parser
 from kg_r1.search.actions import ACTION_REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "data
 # Folders that a run or an install makes; a page may name what will be in them.
 MADE = ("runs/", "models/", "data_kg/", ".venv/", "outputs/")
 PATH = re.compile(
-    r"(?<![\w/.-])((?:kg_r1|verl_ext|configs|scripts|tests|docs|examples|requirements|data_kg)/[\w./-]*\w)"
+    r"(?<![\w/.-])((?:kg_r1|verl_ext|configs|scripts|tests|docs|examples|requirements|data_kg|benchmarks)/"
+    r"[\w./-]*\w)"
 )
 MODULE = re.compile(r"python3? -m ((?:kg_r1|verl_ext)[\w.]*)")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)\b")
@@ -52,7 +54,16 @@ def test_every_make_target_exists(page: Path) -> None:
         assert name in targets, f"{page.name} names make {name}"
 
 
-@pytest.mark.parametrize("module", ["kg_r1.data.build", "verl_ext.fetch_model", "verl_ext.cold_start"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "kg_r1.data.build",
+        "verl_ext.fetch_model",
+        "verl_ext.cold_start",
+        "verl_ext.walks",
+        "verl_ext.evaluate",
+    ],
+)
 def test_every_option_shown_with_a_command_is_one(module: str) -> None:
     shown = set()
     for page in PAGES:
@@ -65,6 +76,8 @@ def test_every_option_shown_with_a_command_is_one(module: str) -> None:
     for subcommand in subcommands:
         command = [sys.executable, "-m", module, *([subcommand] if subcommand else []), "--help"]
         help_text += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    if module == "verl_ext.evaluate":  # the rest of its options it hands on
+        help_text += parser().format_help()
     assert shown <= set(OPTION.findall(help_text))
 
 

@@ -9,7 +9,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.verl_ext import tiny
-from verl_ext.walks import composed, episode_limits, main
+from verl_ext.profiles import composed, episode_limits
+from verl_ext.walks import main
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -28,20 +29,21 @@ def test_walks_carry_the_prompt_of_the_profile(tmp_path: Path, capsys: pytest.Ca
     walks = [json.loads(line) for line in (tmp_path / "walks.jsonl").read_text().splitlines()]
     assert len(walks) == 6
     prompt = AutoTokenizer.from_pretrained(str(tmp_path / "model")).decode(walks[0]["prompt_ids"])
-    assert '"#1 except NAME"' in prompt
+    assert "get_tail_entities, get_head_relations" in prompt
     assert "get_conditional_relations" not in prompt
+    assert "May be a list" not in prompt
     # The validation questions are among the training ones of this tiny set, and none was walked.
     assert "kept apart: 4" in capsys.readouterr().out
 
 
 def test_the_limits_are_those_of_training() -> None:
     config = composed("cpu_135m", ["actor_rollout_ref.rollout.search.max_turns=3"])
-    limits, base_data_path = episode_limits(config)
+    limits, search = episode_limits(config, validate=False)
     assert (limits.max_turns, limits.max_response_length, limits.max_obs_length) == (3, 96, 96)
     assert (limits.max_start_length, limits.max_episode_tokens) == (256, 512)
     assert limits.entity_form == "handle"
-    assert base_data_path is None
-    assert episode_limits(composed("h100x4_3b", []))[0].entity_form == "name"
+    assert search.base_data_path is None
+    assert episode_limits(composed("h100x4_3b", []), validate=False)[0].entity_form == "name"
 
 
 @pytest.mark.parametrize(
