@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from kg_r1.eval.systems import BASELINES
 from kg_r1.llm_agent.generation import GenerationConfig
+from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.search.specs import EntityForm
 
 SAMPLING_TEMPERATURE = 0.7  # where there are several samples and no temperature is named
@@ -71,7 +72,7 @@ def _add_episode(made: argparse.ArgumentParser) -> None:
     )
     _add(group, "--no-think", action="store_true", help="play without thinking")
     _add(group, "--actions", nargs="+", metavar="NAME", help="the actions on offer (default: all)")
-    _add(group, "--prompt-style", choices=("compact", "full"), default="compact")
+    _add(group, "--prompt-style", choices=get_args(PromptStyle), default=GenerationConfig.prompt_style)
     _add(
         group,
         "--entity-form",
