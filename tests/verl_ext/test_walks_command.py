@@ -39,7 +39,7 @@ def test_walks_carry_the_prompt_of_the_profile(tmp_path: Path, capsys: pytest.Ca
 def test_the_limits_are_those_of_training() -> None:
     config = composed("cpu_135m", ["actor_rollout_ref.rollout.search.max_turns=3"])
     limits, search = episode_limits(config, validate=False)
-    assert (limits.max_turns, limits.max_response_length, limits.max_obs_length) == (3, 96, 96)
+    assert (limits.max_turns, limits.max_response_length, limits.max_obs_length) == (3, 112, 96)
     assert (limits.max_start_length, limits.max_episode_tokens) == (256, 512)
     assert limits.entity_form == "handle"
     assert search.base_data_path is None
