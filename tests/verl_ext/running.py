@@ -67,21 +67,17 @@ class World:
             "data.train_files": self.folder / "rows" / "train.parquet",
             "data.val_files": self.folder / "rows" / "val.parquet",
             "data.train_batch_size": 2,
-            "data.max_prompt_length": 512,
-            "data.max_response_length": 320,
             "actor_rollout_ref.model.path": self.folder / "model",
             "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
             "actor_rollout_ref.actor.optim.lr": "1e-3",
             "actor_rollout_ref.rollout.n": 4,
             "actor_rollout_ref.rollout.temperature": 1.0,
             "actor_rollout_ref.rollout.search.search_url": self.server.search_url,
-            "actor_rollout_ref.rollout.search.max_turns": 3,
-            "actor_rollout_ref.rollout.search.max_turn_tokens": 48,
             "critic.ppo_mini_batch_size": 2,
             # The old log-probabilities from the actor itself, so that they can be compared with the engine's.
             "algorithm.rollout_correction.bypass_mode": "false",
         }
-        flat = [f"{key}={value}" for key, value in settings.items()]
+        flat = [f"{key}={value}" for key, value in settings.items()] + list(tiny.EPISODE_OVERRIDES)
         return [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *flat, *overrides]
 
     def start(self, name: str, *overrides: str) -> subprocess.Popen[bytes]:

@@ -41,7 +41,8 @@ def test_a_folder_of_the_profile_is_searched_in_this_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"), [(["--config-name", "none"], "none"), (["no.such=1"], "no.such"), ([], "m")]
+    ("more", "told"),
+    [(["--config-name", "none"], "none"), (["no.such=1"], "no.such"), ([], "nowhere.parquet")],
 )
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], more: list[str], told: str) -> None:
     questions = ["--questions", "nowhere.parquet", "--base_data_path", "data_kg"]

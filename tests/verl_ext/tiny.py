@@ -12,11 +12,11 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from kg_r1.data.rows import write_questions
 from kg_r1.data.walks import build_walks, write_walks
 from kg_r1.kg.store import GraphStore
-from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import build_messages
 from kg_r1.llm_agent.question import Question
 from kg_r1.search.actions import ACTION_REGISTRY
 from verl_ext.cold_start import ColdStartConfig, cold_start
+from verl_ext.profiles import composed, episode_limits
 
 CAPITALS = {
     "France": "Paris",
@@ -28,6 +28,13 @@ CAPITALS = {
     "Peru": "Lima",
     "Japan": "Tokyo",
 }
+# What makes the profile's episodes small enough for it.
+EPISODE_OVERRIDES = (
+    "data.max_prompt_length=512",
+    "data.max_response_length=320",
+    "actor_rollout_ref.rollout.search.max_turns=3",
+    "actor_rollout_ref.rollout.search.max_turn_tokens=48",
+)
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -91,7 +98,8 @@ def write_half_trained_model(folder: Path) -> None:
     write_graph(folder / "data_kg")
     tokenizer = AutoTokenizer.from_pretrained(str(folder / "random"))
     store = GraphStore(folder / "data_kg")
-    walks, _ = build_walks(questions("train"), store, tokenizer, GenerationConfig(max_turns=3), num_walks=64)
+    limits, _ = episode_limits(composed("cpu_135m", EPISODE_OVERRIDES), validate=False)
+    walks, _ = build_walks(questions("train"), store, tokenizer, limits, num_walks=64)
     write_walks(folder / "walks.jsonl", walks)
     cold_start(
         ColdStartConfig(
@@ -100,6 +108,9 @@ def write_half_trained_model(folder: Path) -> None:
             out=folder / "model",
             num_epochs=120,
             learning_rate=3e-3,
+            batch_size=8,
+            micro_batch_size=8,
+            num_held_out=0,
             save_steps=10_000,
         )
     )
