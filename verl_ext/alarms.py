@@ -13,14 +13,15 @@ from typing import Any
 
 LOSSES = ("actor/pg_loss", "actor/grad_norm", "critic/vf_loss")
 EQUAL_GROUPS = "episode/share_equal_groups"
-NUM_STEPS = 3  # one step of equal groups is chance; this many in a row is a state
+TAUGHT = "episode/share_taught"  # 0 as well where what differed was lost episodes alone
+NUM_STEPS = 3  # one step that teaches nothing is chance; this many in a row is a state
 
 
 class Alarms:
     """Reads the metrics of one step after another."""
 
     def __init__(self) -> None:
-        self._equal: deque[float] = deque(maxlen=NUM_STEPS)
+        self._was_empty: deque[bool] = deque(maxlen=NUM_STEPS)
 
     def check(self, metrics: Mapping[str, Any]) -> list[str]:
         """One line for each thing that is wrong with the step; none for a healthy one."""
@@ -32,15 +33,15 @@ class Alarms:
                 "resume from an earlier checkpoint with a smaller actor.optim.lr"
             )
         if EQUAL_GROUPS in metrics:
-            self._equal.append(float(metrics[EQUAL_GROUPS]))
-            if len(self._equal) == NUM_STEPS and min(self._equal) == 1.0:
+            self._was_empty.append(metrics[EQUAL_GROUPS] == 1.0 or metrics.get(TAUGHT, 1.0) == 0.0)
+            if len(self._was_empty) == NUM_STEPS and all(self._was_empty):
                 problems.append(_collapse(metrics))
-                self._equal.clear()  # said once in so many steps, not in each
+                self._was_empty.clear()  # said once in so many steps, not in each
         return problems
 
 
 def _collapse(metrics: Mapping[str, Any]) -> str:
-    """Why all rollouts of each question earn the same, as far as the metrics tell."""
+    """Why no question's rollouts can be told apart, as far as the metrics tell."""
     reward = float(metrics.get("episode/reward/total", math.nan))
     failures = float(metrics.get("episode/metric/num_kg_failures", 0.0))
     searches = float(metrics.get("episode/metric/num_searches", 0.0))
@@ -53,4 +54,4 @@ def _collapse(metrics: Mapping[str, Any]) -> str:
         cause = "hardly a query is valid: begin with a longer cold start (python -m verl_ext.cold_start)"
     else:
         cause = "none is right: take easier questions first, or raise rollout.n"
-    return f"in {NUM_STEPS} steps every group of rollouts earned the same, so nothing was learned ({cause})"
+    return f"in {NUM_STEPS} steps no question had rollouts to tell apart, so nothing was learned ({cause})"

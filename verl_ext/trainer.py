@@ -100,7 +100,7 @@ class KGTrainer(PPOTrainerSync):
         if kept is None:
             return super()._update_actor(batch, metrics)
         if not kept:
-            logger.warning("step %d: all rollouts of every question earned the same", self.global_steps)
+            logger.warning("step %d: no episode has an advantage; the update is left out", self.global_steps)
             return batch
         actor = self.config.actor_rollout_ref.actor
         share = len(kept) / len(batch.keys)

@@ -35,7 +35,8 @@ def test_a_loss_that_is_no_number_is_named(value: float) -> None:
 def test_an_outage_is_the_first_cause_to_look_at() -> None:
     alarms = Alarms()
     lost = step(
-        episode__share_equal_groups=1.0,
+        episode__share_equal_groups=0.5,  # some lost episodes earned something, and teach nothing
+        episode__share_taught=0.0,
         episode__reward__total=0.0,
         episode__metric__valid_query_rate=0.0,
         episode__metric__num_searches=0.9,
