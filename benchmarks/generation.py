@@ -26,26 +26,16 @@ from typing import Any
 
 from kg_r1.data.rows import read_questions
 from kg_r1.kg.store import GraphStore
-from kg_r1.llm_agent.generation import GenerationConfig, LLMGenerationManager
+from kg_r1.llm_agent.generation import LLMGenerationManager
 from kg_r1.llm_agent.policies import Generation, Policy
 from kg_r1.llm_agent.policies_load import load_policy, load_tokenizer
 from kg_r1.llm_agent.policies_vllm import EngineConfig
 from kg_r1.llm_agent.question import Question
 from kg_r1.search.client import InProcessKGClient, KGClient, Retrieval
 from kg_r1.search.server import KnowledgeGraphRetriever
+from verl_ext.profiles import composed, episode_limits
 
-ACTIONS = ("get_head_entities", "get_tail_entities", "get_head_relations", "get_tail_relations")
-LIMITS = GenerationConfig(
-    max_turns=5,
-    max_start_length=256,
-    max_prompt_length=768,
-    max_response_length=96,
-    max_obs_length=96,
-    max_episode_tokens=512,
-    prompt_style="names",
-    entity_form="handle",
-    actions=ACTIONS,
-)
+LIMITS, _ = episode_limits(composed("cpu_135m", []), validate=False)
 
 
 @dataclass

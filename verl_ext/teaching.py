@@ -1,8 +1,8 @@
 """Which episodes of a batch can teach the policy anything.
 
 Two kinds cannot. A question all of whose rollouts earned the same has no advantage anywhere: its forward and
-backward pass, nearly half of an update in our runs (docs/log.md), adds nothing but zeros. And an episode
-that lost the knowledge graph was judged on what the policy is not to blame for.
+backward pass, a fifth to a half of an update in our runs (docs/log.md), adds nothing but zeros. And an
+episode that lost the knowledge graph was judged on what the policy is not to blame for.
 """
 
 from __future__ import annotations

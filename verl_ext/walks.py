@@ -12,44 +12,26 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from kg_r1.data.build import UsageError
+from kg_r1.data.build import UsageError, make_walks
 from kg_r1.data.oracle_walk import OracleConfig
-from kg_r1.data.walks import build_walks, write_walks
 from kg_r1.kg.errors import KGError
-from kg_r1.kg.store import GraphStore
 from verl_ext.profiles import composed, episode_limits, questions_of
 from verl_ext.settings import SettingsError
 
 
-def make_walks(options: argparse.Namespace, overrides: Sequence[str]) -> str:
+def walks_of_profile(options: argparse.Namespace, overrides: Sequence[str]) -> str:
     """Build and write the walks; returns the report.
 
     Raises:
         UsageError, SettingsError, KGError: for what cannot be done as asked.
     """
-    from tqdm import tqdm
-    from transformers import AutoTokenizer
-
     config = composed(options.config_name, overrides)
-    if not options.tokenizer.is_dir():
-        raise UsageError(
-            f"{options.tokenizer} is no folder with a tokenizer: see python -m verl_ext.fetch_model"
-        )
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(options.tokenizer))
     train, apart = questions_of(config.data.train_files), questions_of(config.data.val_files)
     limits, search = episode_limits(config, validate=False)
     oracle = OracleConfig(look_rate=options.look_rate, detour_rate=options.detour_rate)
-    store = GraphStore(Path(search.base_data_path or options.base_data_path))
-    with tqdm(total=options.num_walks, unit="walk", file=sys.stderr) as bar:
-        walks, report = build_walks(
-            train, store, tokenizer, limits, options.num_walks, options.seed, oracle, bar.update, apart
-        )
-    if not walks:
-        raise UsageError(f"no walk could be kept\n{report.text()}")
-    write_walks(options.out, walks)
-    return f"{len(walks):,} walks in {options.out}\n{report.text()}"
+    options.base_data_path = Path(search.base_data_path or options.base_data_path)
+    return make_walks(train, apart, limits, oracle, options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        text = make_walks(options, overrides)
+        text = walks_of_profile(options, overrides)
     except (KGError, UsageError, SettingsError, ValueError) as error:
         sys.stderr.write(f"error [{getattr(error, 'code', 'bad_option')}]: {error}\n")
         return 2

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from kg_r1.kg.errors import KGError
 
 if TYPE_CHECKING:
+    from kg_r1.data.oracle import OracleConfig
     from kg_r1.llm_agent.generation import GenerationConfig
+    from kg_r1.llm_agent.question import Question
 
 logger = logging.getLogger(__name__)
 
@@ -54,19 +56,11 @@ def _metaqa(options: argparse.Namespace) -> str:
 
 
 def _walks(options: argparse.Namespace) -> str:
-    from tqdm import tqdm
-    from transformers import AutoTokenizer
-
     from kg_r1.data.oracle import OracleConfig
     from kg_r1.data.rows import read_questions
-    from kg_r1.data.walks import build_walks, write_walks
-    from kg_r1.kg.store import GraphStore
 
-    if not options.tokenizer.is_dir():
-        raise UsageError(f"{options.tokenizer} is no folder with a tokenizer")
     questions = [question for path in options.questions for question in read_questions(path)]
     kept_apart = [question for path in options.kept_apart for question in read_questions(path)]
-    tokenizer: Any = AutoTokenizer.from_pretrained(options.tokenizer)
     try:
         generation = _generation(options)
         oracle = OracleConfig(
@@ -74,6 +68,30 @@ def _walks(options: argparse.Namespace) -> str:
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+    return make_walks(questions, kept_apart, generation, oracle, options)
+
+
+def make_walks(
+    questions: Sequence[Question],
+    kept_apart: Sequence[Question],
+    generation: GenerationConfig,
+    oracle: OracleConfig,
+    options: argparse.Namespace,
+) -> str:
+    """Build and write walks with a progress bar; returns the report.
+
+    Of `options`, `tokenizer`, `base_data_path`, `num_walks`, `seed` and `out` are read. Raises UsageError for
+    a folder without a tokenizer, and when no walk could be kept.
+    """
+    from tqdm import tqdm
+    from transformers import AutoTokenizer
+
+    from kg_r1.data.walks import build_walks, write_walks
+    from kg_r1.kg.store import GraphStore
+
+    if not options.tokenizer.is_dir():
+        raise UsageError(f"{options.tokenizer} is no folder with a tokenizer")
+    tokenizer: Any = AutoTokenizer.from_pretrained(options.tokenizer)
     store = GraphStore(options.base_data_path)
     with tqdm(total=options.num_walks, unit="walk", file=sys.stderr) as bar:
         walks, report = build_walks(

@@ -89,7 +89,7 @@ class OraclePolicy:
         playing.num_read = len(prompt_ids)
         if "</answer>" in text:
             del self._running[request_id]
-        ids = self._fitted(text, max_tokens)
+        ids = fitted_turn(self._tokenizer, text, max_tokens)
         return Generation(ids[:max_tokens], None, "stop" if len(ids) <= max_tokens else "length")
 
     def _walk(self, request_id: str) -> OracleWalk:
@@ -100,16 +100,17 @@ class OraclePolicy:
         walk = self.walks[request_id] = OracleWalk(known[0], known[1], rng, self._config, self._relations)
         return walk
 
-    def _fitted(self, text: str, max_tokens: int) -> list[int]:
-        """The ids of a turn, an answer shortened by whole names until it fits."""
-        ids = encode(self._tokenizer, text)
-        before, tag, listed = text.removesuffix("</answer>").rpartition("<answer>")
-        names = listed.split(SEPARATOR)
-        while len(ids) > max_tokens and tag and len(names) > 1:
-            # Names are alike in length, so the share that fits is nearly right at the first go.
-            names = names[: min(len(names) - 1, max(1, len(names) * max_tokens // len(ids)))]
-            ids = encode(self._tokenizer, f"{before}{tag}{SEPARATOR.join(names)}</answer>")
-        return ids
+
+def fitted_turn(tokenizer: ChatTokenizer, text: str, max_tokens: int) -> list[int]:
+    """The ids of a turn, an answer shortened by whole names until it fits in `max_tokens`."""
+    ids = encode(tokenizer, text)
+    before, tag, listed = text.removesuffix("</answer>").rpartition("<answer>")
+    names = listed.split(SEPARATOR)
+    while len(ids) > max_tokens and tag and len(names) > 1:
+        # Names are alike in length, so the share that fits is nearly right at the first go.
+        names = names[: min(len(names) - 1, max(1, len(names) * max_tokens // len(ids)))]
+        ids = encode(tokenizer, f"{before}{tag}{SEPARATOR.join(names)}</answer>")
+    return ids
 
 
 @dataclass

@@ -6,11 +6,11 @@ import json
 import random
 from collections.abc import Generator, Mapping, Sequence
 
-from kg_r1.data.oracle import shown_items
+from kg_r1.data.oracle import fitted_turn, shown_items
 from kg_r1.llm_agent.observation import SEPARATOR
 from kg_r1.llm_agent.policies import Generation
 from kg_r1.llm_agent.question import Question
-from kg_r1.llm_agent.tokens import ChatTokenizer, decode, encode
+from kg_r1.llm_agent.tokens import ChatTokenizer, decode
 
 DIRECTIONS = ("tail", "head")
 SEARCHES_PER_HOP = 2  # one lists the relations, one takes one of them
@@ -73,7 +73,7 @@ class RandomWalkPolicy:
         else:
             turns = self._turns(request_id)
             action = next(turns)
-        ids = self._fitted(action, max_tokens)
+        ids = fitted_turn(self._tokenizer, self._text(action), max_tokens)
         if action[0] == "answer":
             self._running.pop(request_id, None)
         else:
@@ -104,15 +104,10 @@ class RandomWalkPolicy:
                 found, place = items, rng.choice(items)
         yield ["answer", *found]
 
-    def _fitted(self, action: Sequence[str], max_tokens: int) -> list[int]:
-        """The ids of a turn, an answer cut after as many names as fit."""
+    def _text(self, action: Sequence[str]) -> str:
         tag, *parts = action
         think = "<think>Anywhere.</think>\n" if self._with_think else ""
-        while True:
-            ids = encode(self._tokenizer, f"{think}<{tag}>{SEPARATOR.join(parts)}</{tag}>")
-            if len(ids) <= max_tokens or len(parts) == 1:
-                return ids
-            parts = parts[: max(1, min(len(parts) - 1, len(parts) * max_tokens // len(ids)))]
+        return f"{think}<{tag}>{SEPARATOR.join(parts)}</{tag}>"
 
 
 def _call(action: str, *arguments: str) -> str:

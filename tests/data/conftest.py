@@ -15,8 +15,17 @@ from kg_r1.data.world_facts import WorldFacts, build_facts
 from kg_r1.data.world_sources import load_sources
 from kg_r1.kg.graph import Subgraph
 from kg_r1.kg.store import GraphStore
+from kg_r1.llm_agent.config import GenerationConfig
 from kg_r1.llm_agent.question import Question
 
+# Bytes are tokens here, so every limit is a multiple of what a real tokenizer would need.
+LIMITS = GenerationConfig(
+    max_turns=6,
+    max_start_length=4000,
+    max_prompt_length=20_000,
+    max_response_length=2000,
+    max_obs_length=2000,
+)
 KB = """The Film|directed_by|Ann Lee
 The Film|starred_actors|Bo Ray
 The Film|release_year|1999

@@ -23,16 +23,8 @@ from kg_r1.llm_agent.tokens import ByteTokenizer
 from kg_r1.reward.rubric import Rubric
 from kg_r1.search.client import InProcessKGClient, KGClient, Retrieval, RetrievalError
 from kg_r1.search.server import KnowledgeGraphRetriever
-from tests.data.conftest import World
+from tests.data.conftest import LIMITS, World
 
-# Bytes are tokens here, so every limit is a multiple of what a real tokenizer would need.
-LIMITS = GenerationConfig(
-    max_turns=6,
-    max_start_length=4000,
-    max_prompt_length=20_000,
-    max_response_length=2000,
-    max_obs_length=2000,
-)
 PLAIN = OracleConfig(look_rate=0.0)
 
 CAPITALS = Question(

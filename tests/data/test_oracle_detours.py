@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,11 @@ from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tokens import ByteTokenizer
 from kg_r1.search.client import InProcessKGClient, KGClient, Retrieval
 from kg_r1.search.server import KnowledgeGraphRetriever
+from tests.data.conftest import LIMITS as WIDE
 from tests.data.conftest import World
 from tests.llm_agent.playing import RecordingClient
 
-LIMITS = GenerationConfig(
-    max_turns=6,
-    max_start_length=4000,
-    max_prompt_length=20_000,
-    max_response_length=2000,
-    max_obs_length=2000,
-    entity_form="handle",
-)
+LIMITS = replace(WIDE, entity_form="handle")
 CAPITALS = Question(
     "q1",
     "What are the capitals of the countries that border France, Spain aside?",

@@ -11,17 +11,8 @@ import pytest
 
 from kg_r1.data.oracle import OracleConfig
 from kg_r1.data.walks import build_walks, write_walks
-from kg_r1.llm_agent.config import GenerationConfig
 from kg_r1.llm_agent.tokens import ByteTokenizer
-from tests.data.conftest import World
-
-LIMITS = GenerationConfig(
-    max_turns=6,
-    max_start_length=4000,
-    max_prompt_length=20_000,
-    max_response_length=2000,
-    max_obs_length=2000,
-)
+from tests.data.conftest import LIMITS, World
 
 
 def test_walks_are_full_balanced_and_distinct(world: World) -> None:
