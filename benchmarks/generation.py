@@ -183,7 +183,7 @@ async def measure(options: argparse.Namespace) -> dict[str, list[float]]:
     """Tokens a second of each way, one value a repetition."""
     tokenizer = load_tokenizer(options.model)
     loaded = load_policy(options.model, tokenizer, "vllm", options.temperature, options.seed, EngineConfig())
-    questions = read_questions(options.questions)
+    questions = [question for path in options.questions for question in read_questions(path)]
     random.Random(options.seed).shuffle(questions)
     chosen = questions[: options.num_questions]
     retriever = KnowledgeGraphRetriever(GraphStore(options.base_data_path))
@@ -229,7 +229,7 @@ def table(speeds: Mapping[str, Sequence[float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The environment beside the engine alone.")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--questions", type=Path, required=True)
+    parser.add_argument("--questions", type=Path, nargs="+", required=True)
     parser.add_argument("--base_data_path", type=Path, default=Path("data_kg"))
     parser.add_argument("--num-questions", type=int, default=6)
     parser.add_argument("--num-rollouts", type=int, default=8)

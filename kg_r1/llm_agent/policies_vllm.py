@@ -143,7 +143,14 @@ def _start_engine(model: str, seed: int, config: EngineConfig) -> Any:
     }
     if current_platform.is_cpu():
         # Compiling takes a minute and gains a tenth at these batch sizes.
-        arguments |= {"enforce_eager": True, "distributed_executor_backend": "uni"}
+        # A prompt is taken whole: after a part of one, vLLM 0.31 winds back the request's random generator,
+        # which a processor's cannot do, and the engine dies.
+        arguments |= {
+            "enforce_eager": True,
+            "distributed_executor_backend": "uni",
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(4096, config.max_model_len),
+        }
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))

@@ -80,6 +80,24 @@ async def test_the_engine_plays_episodes(model: Path, make_world: Any, engine_en
         policy.close()
 
 
+async def test_many_long_prompts_at_once_are_sampled_by_seed(model: Path, engine_environment: None) -> None:
+    """More prompt tokens than one step of the engine takes: an engine that cut them into parts died of it."""
+    from kg_r1.llm_agent.policies_vllm import EngineConfig, VLLMPolicy
+
+    policy = VLLMPolicy(str(model), 1.0, seed=3, config=EngineConfig(max_model_len=1000, max_num_seqs=16))
+    try:
+        prompts = [[5 + number] + 90 * list(range(10, 20)) for number in range(8)]
+
+        async def sample(number: int) -> Generation:
+            return await policy.generate(prompts[number], stop=(), max_tokens=4, request_id=f"q#{number}")
+
+        first = await asyncio.gather(*map(sample, range(len(prompts))))
+        again = await asyncio.gather(*map(sample, range(len(prompts))))
+        assert [one.token_ids for one in first] == [one.token_ids for one in again]
+    finally:
+        policy.close()
+
+
 async def test_what_cannot_work_is_refused_before_the_engine_starts() -> None:
     from kg_r1.llm_agent.policies_vllm import EngineConfig, VLLMPolicy
 

@@ -62,6 +62,7 @@ def test_every_make_target_exists(page: Path) -> None:
         "verl_ext.cold_start",
         "verl_ext.walks",
         "verl_ext.evaluate",
+        "verl_ext.curves",
     ],
 )
 def test_every_option_shown_with_a_command_is_one(module: str) -> None:
