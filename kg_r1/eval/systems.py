@@ -12,6 +12,7 @@ from typing import Literal
 
 from kg_r1.data.evidence_path import Chain, chains_of
 from kg_r1.data.oracle import OracleConfig, OraclePolicy, plan_of
+from kg_r1.eval.answer_at_once import AnswerAtOnce
 from kg_r1.eval.facts import TripleSearch, gold_facts
 from kg_r1.eval.random_walk import RandomWalkPolicy, walkable
 from kg_r1.kg.graph import Triple
@@ -94,7 +95,7 @@ def _model(world: World) -> Callable[[Question], LLMGenerationManager]:
 
 
 def _closed_book(world: World) -> Callable[[Question], LLMGenerationManager]:
-    return _always(world, replace(world.config, max_turns=1), _policy(world))
+    return _always(world, replace(world.config, max_turns=1), _answering(world))
 
 
 def _random_walk(world: World) -> Callable[[Question], LLMGenerationManager]:
@@ -149,7 +150,7 @@ def _with_facts(
     world: World, facts_of: Callable[[Question], list[Triple]]
 ) -> Callable[[Question], LLMGenerationManager]:
     """One turn after a prompt that shows facts; the prompt may be longer by as much as these may take."""
-    policy = _policy(world)
+    policy = _answering(world)
     start = world.config.max_start_length + world.max_fact_tokens
     config = replace(
         world.config,
@@ -180,6 +181,10 @@ def _policy(world: World) -> Policy:
     if world.policy is None:
         raise ValueError("this system is played by the model, which was not loaded")
     return world.policy
+
+
+def _answering(world: World) -> Policy:
+    return AnswerAtOnce(_policy(world), world.tokenizer, with_think=not world.config.no_think_rl)
 
 
 def _store(world: World) -> GraphStore:
