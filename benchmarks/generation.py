@@ -182,7 +182,8 @@ class Bench:
 async def measure(options: argparse.Namespace) -> dict[str, list[float]]:
     """Tokens a second of each way, one value a repetition."""
     tokenizer = load_tokenizer(options.model)
-    loaded = load_policy(options.model, tokenizer, "vllm", options.temperature, options.seed, EngineConfig())
+    config = EngineConfig(enable_prefix_caching=not options.no_prefix_caching)
+    loaded = load_policy(options.model, tokenizer, "vllm", options.temperature, options.seed, config)
     questions = [question for path in options.questions for question in read_questions(path)]
     random.Random(options.seed).shuffle(questions)
     chosen = questions[: options.num_questions]
@@ -237,6 +238,9 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--delay-ms", type=float, default=50.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--no-prefix-caching", action="store_true", help="compute every prompt from its start"
+    )
     sys.stdout.write(table(asyncio.run(measure(parser.parse_args()))) + "\n")
 
 

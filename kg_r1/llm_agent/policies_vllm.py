@@ -40,6 +40,8 @@ class EngineConfig:
     dtype: str = "bfloat16"
     gpu_memory_utilization: float = 0.6
     """Share of a GPU's memory for weights and cache; a processor has its cache bounded in GiB instead."""
+    enable_prefix_caching: bool = True
+    """Whether a turn's prompt is computed only from where the last turn's left off."""
 
     def __post_init__(self) -> None:
         if self.max_model_len < 1 or self.max_num_seqs < 1:
@@ -136,7 +138,7 @@ def _start_engine(model: str, seed: int, config: EngineConfig) -> Any:
         "seed": seed,
         "max_model_len": config.max_model_len,
         "max_num_seqs": config.max_num_seqs,
-        "enable_prefix_caching": True,
+        "enable_prefix_caching": config.enable_prefix_caching,
         # A model folder may bring sampling habits of its own: none of them apply.
         "generation_config": "vllm",
         "disable_log_stats": True,
