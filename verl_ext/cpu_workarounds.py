@@ -58,13 +58,13 @@ def keep_parameters_in_place(pin_memory: bool = True) -> torch.distributed.fsdp.
 
 
 def load_value_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
-    """The critic's loader names flash attention outright; scaled dot-product attention runs anywhere."""
+    """The critic's loader names flash attention outright; here it is what the profile names, or sdpa."""
     from transformers import AutoModelForTokenClassification
 
     return AutoModelForTokenClassification.from_pretrained(
         local_path,
         dtype=torch_dtype,
         config=model_config,
-        attn_implementation="sdpa",
+        attn_implementation=getattr(model_config, "_attn_implementation", None) or "sdpa",
         trust_remote_code=trust_remote_code,
     )
