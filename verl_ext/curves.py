@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def run_values(run: Path, metric: str) -> dict[int, dict[str, float]]:
     """
     found = {}
     for log in validation_logs(run):
-        step = int(re.sub(r"\D", "", log.stem))
+        step = int(log.stem.removeprefix("step_"))
         summary = validation_summary(read_validation_log(log))
         groups = {
             name.removesuffix(f"/{metric}"): value
@@ -76,12 +75,13 @@ def read_arm(text: str, metric: str) -> Arm:
 
 def table(arms: Sequence[Arm]) -> str:
     """Markdown: a row for each arm and step, in each cell the mean and, of several runs, the range."""
-    groups = list(next(iter(arms[0].values.values())))
+    groups = list(dict.fromkeys(group for arm in arms for at in arm.values.values() for group in at))
     lines = [f"| arm | runs | step | {' | '.join(groups)} |", "|---" * (3 + len(groups)) + "|"]
     for arm in arms:
         for step in arm.values:
             num_runs = len(next(iter(arm.values[step].values())))
-            cells = [cell(arm.spread(step, group)) for group in groups if group in arm.values[step]]
+            known = arm.values[step]
+            cells = [cell(arm.spread(step, group)) if group in known else "" for group in groups]
             lines.append(f"| {arm.label} | {num_runs} | {step} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         references = [read_arm(text, options.metric) for text in options.reference]
         if options.out is not None:
             draw(arms, references, options.metric, options.out)
-    except (ReportError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"error [{getattr(error, 'code', 'bad_curves')}]: {error}\n")
         return 2
     sys.stdout.write(table([*arms, *references]) + "\n")

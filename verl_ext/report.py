@@ -36,8 +36,10 @@ def validation_logs(run: Path) -> list[Path]:
 
 
 def comparison(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """A table of groups against metrics, each cell ``before -> after``."""
-    groups = sorted({name.split("/")[0] for name in before}, key=lambda name: (name != "all", name))
+    """A table of the groups that both know against metrics, each cell ``before -> after``."""
+    groups = sorted(
+        {name.split("/")[0] for name in before.keys() & after.keys()}, key=lambda name: (name != "all", name)
+    )
     rows = [["questions", "n", *COLUMNS]]
     for group in groups:
         row = [group, f"{before[f'{group}/num_episodes']:.0f}"]
@@ -89,17 +91,18 @@ def show_episode(record: Mapping[str, Any]) -> str:
     )
 
 
-def report(run: Path) -> str:
-    """The whole report as text.
+def report(run: Path, since: Path | None = None) -> str:
+    """The whole report as text, compared with the first validation of `since` (of the run itself).
 
     Raises:
         ReportError: as :func:`validation_logs`.
     """
     logs = validation_logs(run)
-    before, after = read_validation_log(logs[0]), read_validation_log(logs[-1])
+    first = validation_logs(since)[0] if since is not None else logs[0]
+    before, after = read_validation_log(first), read_validation_log(logs[-1])
     episodes = "\n\n".join(show_episode(record) for record in choose_episodes(after))
     return (
-        f"validation, {logs[0].stem} -> {logs[-1].stem}\n"
+        f"validation, {first.stem} -> {logs[-1].stem}\n"
         f"{comparison(validation_summary(before), validation_summary(after))}\n\n"
         f"{changes(before, after)}\n\n"
         f"two episodes of {logs[-1].stem}\n\n{episodes}\n\nvalidation generation log: {logs[-1]}"
@@ -109,9 +112,10 @@ def report(run: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Report a run's validation before and after.")
     parser.add_argument("run", type=Path, help="a folder under runs/")
+    parser.add_argument("--since", type=Path, help="a run with whose first validation to compare instead")
     arguments = parser.parse_args()
     try:
-        sys.stdout.write(report(arguments.run) + "\n")
+        sys.stdout.write(report(arguments.run, arguments.since) + "\n")
     except ReportError as error:
         sys.stderr.write(f"error [{error.code}]: {error}\n")
         sys.exit(2)

@@ -1,6 +1,6 @@
 """Logits only where a token was sampled.
 
-Most of an episode is prompt and observations, whose log-probabilities no loss reads, yet verl's FSDP engine
+Half of an episode is prompt and observations, whose log-probabilities no loss reads, yet verl's FSDP engine
 projects every position onto the vocabulary: in float32 one pack of 768 tokens is 150 MB for SmolLM2, and
 several times that during the backward pass. This engine projects the sampled positions alone; the others
 get a log-probability and an entropy of 0, which every loss masks. What it saves stands in docs/log.md.

@@ -77,6 +77,15 @@ def test_table_and_picture(
     assert out.read_bytes() == first, "the same runs give the same picture"
 
 
+def test_an_arm_without_a_hop_group_keeps_its_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_run(tmp_path / "a", {0: {1: [1], 2: [0]}})
+    second = write_run(tmp_path / "b", {0: {2: [1]}})
+    assert main(["--arm", f"x={first}", "--arm", f"y={second}"]) == 0
+    assert "| y | 1 | 0 | 1.000 |  | 1.000 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arm", "message"),
     [("runs/a", "is no arm"), ("GRPO=", "is no arm"), ("GRPO=nowhere", "no validation log")],

@@ -10,9 +10,10 @@ from tensordict import TensorDict
 from transformers import AutoModelForCausalLM
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
 from tests.verl_ext import tiny
+from verl_ext.profiles import composed
 from verl_ext.sampled_logits import SampledLogitsEngine, sampled_positions
 
 PROMPTS = [[5, 6, 7], [9, 8], [11, 12, 13, 14]]
@@ -109,7 +110,9 @@ def test_a_batch_without_a_response_mask_is_left_to_verl(model: torch.nn.Module)
     assert found["log_probs"].shape == (17,)
 
 
-def test_the_profile_gets_it() -> None:
-    registered = EngineRegistry._engines["language_model"]["fsdp2"]
-    assert registered["cuda", "cpu"] is SampledLogitsEngine
-    assert registered["cuda"] is FSDPEngineWithLMHead
+def test_the_profile_of_a_processor_gets_it() -> None:
+    profile = composed("cpu_135m", [])
+    assert profile.actor_rollout_ref.model.external_lib == SampledLogitsEngine.__module__
+    backend = profile.actor_rollout_ref.actor.strategy
+    assert EngineRegistry.get_engine_cls("language_model", backend) is SampledLogitsEngine
+    assert EngineRegistry.get_engine_cls("value_model", backend) is FSDPEngineWithValueHead

@@ -30,8 +30,8 @@ def test_grpo_learns_validates_and_logs(world: World) -> None:
     assert sorted(metrics) == [0, 1, 2]
     assert metrics[1]["actor/grad_norm"] > 0
     assert 1.0 <= metrics[2]["episode/metric/num_turns"] <= 3.0
-    assert metrics[1]["episode/metric/num_searches"] > 0
-    assert metrics[1]["episode/seconds_kg"] > 0
+    assert metrics[2]["episode/metric/num_searches"] > 0
+    assert metrics[2]["episode/seconds_kg"] > 0
     assert metrics[0]["validation/1-hop/num_episodes"] == 4.0
     assert metrics[1]["timing_s/gen"] > 0
     # The engine's probabilities are the actor's: a wrong mask or a shifted log-prob would show here.
@@ -44,9 +44,7 @@ def test_grpo_learns_validates_and_logs(world: World) -> None:
     (country,) = record["question"]["topic_entities"]
     assert record["question"]["gold"] == [[tiny.CAPITALS[country]]]
     assert record["status"] in {"max_turns", "answered", "max_tokens"}
-    # Before the first step: two steps at the learning rate of these tests may unlearn the search.
-    before = (folder / "validation" / "step_000000.jsonl").read_text(encoding="utf-8").splitlines()
-    asked = [turn for line in before for turn in json.loads(line)["turns"] if turn["query"]]
+    asked = [turn for line in lines for turn in json.loads(line)["turns"] if turn["query"]]
     assert any(turn["retrieval"]["results"] for turn in asked)
     assert {"total", "outcome", "turns", "parts"} <= set(record["reward"])
     assert len(record["reward"]["turns"]) == len(record["turns"])

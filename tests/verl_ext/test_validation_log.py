@@ -76,6 +76,16 @@ def test_the_report_compares_the_first_and_the_last_log(tmp_path: Path) -> None:
     assert "gold: Ann" in text
 
 
+def test_a_report_may_compare_with_another_runs_start(tmp_path: Path) -> None:
+    write_validation_log(
+        [record(0.0, 1, question_id="q1"), record(0.0, 2, question_id="q2")], tmp_path / "a" / "validation", 0
+    )
+    write_validation_log([record(1.0, 1, question_id="q1")], tmp_path / "b" / "validation", 5)
+    text = report(tmp_path / "b", since=tmp_path / "a")
+    assert "step_000000 -> step_000005" in text
+    assert "change over 1 questions" in text and "0.00 -> 1.00" in text
+
+
 def test_the_change_is_taken_question_by_question() -> None:
     names = [f"q{number}" for number in range(30)]
     before = [record(float(number % 2), 1, question_id=name) for number, name in enumerate(names)]
