@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kg_r1.data.rows import write_questions
-from kg_r1.data.walks import build_walks, write_walks
+from kg_r1.data.walks import Walk, build_walks, write_walks
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.prompts import build_messages
 from kg_r1.llm_agent.question import Question
@@ -90,9 +91,10 @@ def sample_texts() -> list[str]:
 
 
 def write_half_trained_model(folder: Path) -> None:
-    """The tiny model after a short cold start: it searches and answers, but not always rightly.
+    """The tiny model after a short cold start: it searches well, and answers rightly half of the time.
 
-    A random model earns the same in every rollout, which teaches a group baseline nothing.
+    A random model earns the same in every rollout, and so does one that is always right: either teaches a
+    group baseline nothing.
     """
     write_model(folder / "random")
     write_graph(folder / "data_kg")
@@ -100,19 +102,43 @@ def write_half_trained_model(folder: Path) -> None:
     store = GraphStore(folder / "data_kg")
     limits, _ = episode_limits(composed("cpu_135m", EPISODE_OVERRIDES), validate=False)
     walks, _ = build_walks(questions("train"), store, tokenizer, limits, num_walks=64)
-    write_walks(folder / "walks.jsonl", walks)
+    doubted = walks + [with_wrong_answer(walk, tokenizer) for walk in walks]
+    _learn(folder, walks, "random", "sure", num_epochs=120, learning_rate=3e-3)
+    _learn(folder, doubted, "sure", "model", num_epochs=8, learning_rate=1e-3)
+
+
+def _learn(folder: Path, walks: list[Walk], start: str, out: str, num_epochs: int, learning_rate: float) -> None:
+    """One cold start from the model named `start` in the folder to the one named `out`."""
+    path = folder / f"{out}.walks.jsonl"
+    write_walks(path, walks)
     cold_start(
         ColdStartConfig(
-            model=str(folder / "random"),
-            walks=folder / "walks.jsonl",
-            out=folder / "model",
-            num_epochs=120,
-            learning_rate=3e-3,
+            model=str(folder / start),
+            walks=path,
+            out=folder / out,
+            num_epochs=num_epochs,
+            learning_rate=learning_rate,
             batch_size=8,
             micro_batch_size=8,
             num_held_out=0,
             save_steps=10_000,
         )
+    )
+
+
+def with_wrong_answer(walk: Walk, tokenizer: PreTrainedTokenizerFast) -> Walk:
+    """The same walk up to its last observation, and then the capital of another country."""
+    start = max(place for place, learned in enumerate(walk.response_mask) if not learned) + 1
+    last_turn = tokenizer.decode(walk.response_ids[start:])
+    cities = list(CAPITALS.values())
+    (city,) = (city for city in cities if f"<answer>{city}</answer>" in last_turn)
+    wrong = cities[(cities.index(city) + 1) % len(cities)]
+    told = last_turn.replace(f"<answer>{city}</answer>", f"<answer>{wrong}</answer>")
+    ids = tokenizer.encode(told, add_special_tokens=False)
+    return replace(
+        walk,
+        response_ids=walk.response_ids[:start] + ids,
+        response_mask=walk.response_mask[:start] + [1] * len(ids),
     )
 
 
