@@ -103,12 +103,13 @@ def write_half_trained_model(folder: Path) -> None:
     limits, _ = episode_limits(composed("cpu_135m", EPISODE_OVERRIDES), validate=False)
     walks, _ = build_walks(questions("train"), store, tokenizer, limits, num_walks=64)
     doubted = walks + [with_wrong_answer(walk, tokenizer) for walk in walks]
-    _learn(folder, walks, "random", "sure", num_epochs=120, learning_rate=3e-3)
-    _learn(folder, doubted, "sure", "model", num_epochs=8, learning_rate=1e-3)
+    _learn(folder, walks, "random -> sure", num_epochs=120, learning_rate=3e-3)
+    _learn(folder, doubted, "sure -> model", num_epochs=8, learning_rate=1e-3)
 
 
-def _learn(folder: Path, walks: list[Walk], start: str, out: str, num_epochs: int, learning_rate: float) -> None:
-    """One cold start from the model named `start` in the folder to the one named `out`."""
+def _learn(folder: Path, walks: list[Walk], models: str, num_epochs: int, learning_rate: float) -> None:
+    """One cold start from the first of two folders of models to the second."""
+    start, out = models.split(" -> ")
     path = folder / f"{out}.walks.jsonl"
     write_walks(path, walks)
     cold_start(
