@@ -176,7 +176,7 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock) ->
         f"trainer.test_freq={arguments.num_steps}",
         "trainer.save_freq=-1",
         "data.train_batch_size=4",
-        "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=2",
         f"data.val_max_samples={arguments.num_val}",
         "actor_rollout_ref.rollout.search.enable=true",
         f"actor_rollout_ref.rollout.search.search_url={SEARCH_URL}",

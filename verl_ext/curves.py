@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verl_ext.report import ReportError, validation_logs
-from verl_ext.validation_log import METRICS, read_validation_log, validation_summary
+from verl_ext.validation_log import METRICS, question_ids, read_validation_log, validation_summary
 
 OVERALL = "mean over hops"
 
@@ -26,6 +26,7 @@ class Arm:
 
     label: str
     values: Mapping[int, Mapping[str, Sequence[float]]]
+    questions: frozenset[str]
 
     def spread(self, step: int, group: str = OVERALL) -> tuple[float, float, float]:
         """Mean, least and greatest over the runs."""
@@ -33,55 +34,75 @@ class Arm:
         return math.fsum(values) / len(values), min(values), max(values)
 
 
-def run_values(run: Path, metric: str) -> dict[int, dict[str, float]]:
-    """Per validated step the metric by hop group, and its mean over the groups.
+def run_values(run: Path, metric: str) -> tuple[dict[int, dict[str, float]], frozenset[str]]:
+    """Per validated step the metric by hop group, and its mean over the groups; and the questions asked.
 
     Raises:
-        ReportError: a folder without a validation log.
+        ReportError: a folder without a validation log, or whose validations asked different questions.
     """
-    found = {}
+    found: dict[int, dict[str, float]] = {}
+    asked: dict[str, frozenset[str]] = {}
     for log in validation_logs(run):
         step = int(log.stem.removeprefix("step_"))
-        summary = validation_summary(read_validation_log(log))
+        records = read_validation_log(log)
+        asked[str(log)] = question_ids(records)
+        summary = validation_summary(records)
         groups = {
             name.removesuffix(f"/{metric}"): value
             for name, value in summary.items()
             if name.endswith(f"/{metric}") and not name.startswith("all/")
         }
         found[step] = {OVERALL: math.fsum(groups.values()) / len(groups), **groups}
-    return found
+    return found, same_questions(asked)
+
+
+def same_questions(asked: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The questions that all were asked, by the name of who was asked.
+
+    Raises:
+        ReportError: two were asked different ones; scores on different questions are not comparable.
+    """
+    (first, questions), *others = asked.items()
+    for other, theirs in others:
+        if theirs != questions:
+            raise ReportError(
+                f"{first} and {other} were asked different questions ({len(questions & theirs)} in common of "
+                f"{len(questions)} and {len(theirs)}): validate all runs on one file with "
+                "data.val_max_samples=-1, since a sample is drawn anew for each data.seed"
+            )
+    return questions
 
 
 def read_arm(text: str, metric: str) -> Arm:
     """An arm from ``LABEL=RUN[,RUN...]``; only steps that all its runs have validated count.
 
     Raises:
-        ReportError: text of another form, a run without a log, runs with no step or hop group in common.
+        ReportError: text of another form, a run without a log, runs with no step in common or with
+            different questions.
     """
     label, separator, folders = text.partition("=")
     if not (label and separator and folders):
         raise ReportError(f"{text!r} is no arm: write LABEL=RUN or LABEL=RUN,RUN")
-    runs = [run_values(Path(folder), metric) for folder in folders.split(",")]
+    read = {folder: run_values(Path(folder), metric) for folder in folders.split(",")}
+    questions = same_questions({folder: asked for folder, (_, asked) in read.items()})
+    runs = [by_step for by_step, _ in read.values()]
     steps = sorted(set.intersection(*(set(run) for run in runs)))
     if not steps:
         raise ReportError(f"the runs of {label!r} have no validated step in common")
     values: dict[int, dict[str, list[float]]] = {}
     for step in steps:
-        if any(set(run[step]) != set(runs[0][step]) for run in runs):
-            raise ReportError(f"the runs of {label!r} were validated on questions of different hops")
         values[step] = {group: [run[step][group] for run in runs] for group in runs[0][step]}
-    return Arm(label, values)
+    return Arm(label, values, questions)
 
 
 def table(arms: Sequence[Arm]) -> str:
     """Markdown: a row for each arm and step, in each cell the mean and, of several runs, the range."""
-    groups = list(dict.fromkeys(group for arm in arms for at in arm.values.values() for group in at))
+    groups = list(next(iter(arms[0].values.values())))
     lines = [f"| arm | runs | step | {' | '.join(groups)} |", "|---" * (3 + len(groups)) + "|"]
     for arm in arms:
         for step in arm.values:
             num_runs = len(next(iter(arm.values[step].values())))
-            known = arm.values[step]
-            cells = [cell(arm.spread(step, group)) if group in known else "" for group in groups]
+            cells = [cell(arm.spread(step, group)) for group in groups]
             lines.append(f"| {arm.label} | {num_runs} | {step} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -136,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         arms = [read_arm(text, options.metric) for text in options.arm]
         references = [read_arm(text, options.metric) for text in options.reference]
+        same_questions({arm.label: arm.questions for arm in [*arms, *references]})
         if options.out is not None:
             draw(arms, references, options.metric, options.out)
     except (ValueError, OSError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kg_r1.eval.intervals import LEVEL, change_interval
-from verl_ext.validation_log import METRICS, read_validation_log, validation_summary
+from verl_ext.validation_log import METRICS, question_ids, read_validation_log, validation_summary
 
 COLUMNS = (*METRICS, "share_answered", "num_turns", "total_tokens")
 
@@ -55,21 +55,33 @@ def comparison(before: Mapping[str, float], after: Mapping[str, float]) -> str:
 
 
 def changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> str:
-    """The mean change of each metric over the questions that both validations asked, with its interval."""
+    """The mean change of each metric, with its interval; both validations asked the same questions."""
     earlier = {record["question"]["question_id"]: record["metrics"] for record in before}
-    pairs = [
-        (earlier[record["question"]["question_id"]], record["metrics"])
-        for record in after
-        if record["question"]["question_id"] in earlier
-    ]
-    if not pairs:
-        return "the two validations share no question"
+    pairs = [(earlier[record["question"]["question_id"]], record["metrics"]) for record in after]
     lines = [f"change over {len(pairs)} questions, {LEVEL:.0%} bootstrap interval"]
     for name in METRICS:
         interval = change_interval([old[name] for old, _ in pairs], [new[name] for _, new in pairs])
         verdict = "" if interval.is_clear else "  (within chance)"
         lines.append(f"  {name:<18}{interval}{verdict}")
     return "\n".join(lines)
+
+
+def in_common(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The episodes of both validations whose question stands in both.
+
+    Raises:
+        ReportError: when there is none.
+    """
+    both = question_ids(before) & question_ids(after)
+    if not both:
+        raise ReportError("the two validations share no question: give both runs the same data.val_files")
+    first, second = (
+        [record for record in records if record["question"]["question_id"] in both]
+        for records in (before, after)
+    )
+    return first, second
 
 
 def choose_episodes(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -95,14 +107,18 @@ def report(run: Path, since: Path | None = None) -> str:
     """The whole report as text, compared with the first validation of `since` (of the run itself).
 
     Raises:
-        ReportError: as :func:`validation_logs`.
+        ReportError: as :func:`validation_logs` and :func:`in_common`.
     """
     logs = validation_logs(run)
     first = validation_logs(since)[0] if since is not None else logs[0]
-    before, after = read_validation_log(first), read_validation_log(logs[-1])
+    asked_before, asked_after = read_validation_log(first), read_validation_log(logs[-1])
+    before, after = in_common(asked_before, asked_after)
+    told = f"{len(after)} questions"
+    if len(after) < max(len(asked_before), len(asked_after)):
+        told += f" in common of {len(asked_before)} and {len(asked_after)}: all below is of those alone"
     episodes = "\n\n".join(show_episode(record) for record in choose_episodes(after))
     return (
-        f"validation, {first.stem} -> {logs[-1].stem}\n"
+        f"validation, {first.stem} -> {logs[-1].stem}, {told}\n"
         f"{comparison(validation_summary(before), validation_summary(after))}\n\n"
         f"{changes(before, after)}\n\n"
         f"two episodes of {logs[-1].stem}\n\n{episodes}\n\nvalidation generation log: {logs[-1]}"

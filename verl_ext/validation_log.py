@@ -73,6 +73,11 @@ def validation_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]
     return summary
 
 
+def question_ids(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The questions that a log's episodes were asked."""
+    return frozenset(record["question"]["question_id"] for record in records)
+
+
 def _mean(values: Iterable[float]) -> float:
     column = list(values)
     return math.fsum(column) / len(column)

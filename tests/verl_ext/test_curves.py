@@ -47,16 +47,17 @@ def write_run(folder: Path, scores: dict[int, dict[int, list[float]]]) -> Path:
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
     first = write_run(
-        tmp_path / "a", {0: {1: [0, 0], 2: [0]}, 5: {1: [1, 1, 0, 0], 2: [1]}, 10: {1: [1], 2: [1]}}
+        tmp_path / "a",
+        {0: {1: [0, 0], 2: [0]}, 5: {1: [1, 0], 2: [1]}, 10: {1: [1, 1], 2: [1]}},
     )
-    second = write_run(tmp_path / "b", {0: {1: [0], 2: [1]}, 5: {1: [0], 2: [0]}})
+    second = write_run(tmp_path / "b", {0: {1: [0, 0], 2: [1]}, 5: {1: [0, 0], 2: [0]}})
     return first, second
 
 
 def test_hops_count_alike_and_only_common_steps(runs: tuple[Path, Path]) -> None:
     arm = read_arm(f"GRPO={runs[0]},{runs[1]}", "hits_at_1")
     assert list(arm.values) == [0, 5]
-    # Two of four one-hop questions and the only two-hop one: (1/2 + 1) / 2, though three of five are right.
+    # One of two one-hop questions and the only two-hop one: (1/2 + 1) / 2, though two of three are right.
     assert arm.values[5][OVERALL] == [0.75, 0.0]
     assert arm.spread(0) == (0.25, 0.0, 0.5)
     assert arm.spread(5, "1-hop") == (0.25, 0.0, 0.5)
@@ -77,13 +78,16 @@ def test_table_and_picture(
     assert out.read_bytes() == first, "the same runs give the same picture"
 
 
-def test_an_arm_without_a_hop_group_keeps_its_columns(
+def test_runs_that_were_asked_different_questions_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = write_run(tmp_path / "a", {0: {1: [1], 2: [0]}})
-    second = write_run(tmp_path / "b", {0: {2: [1]}})
-    assert main(["--arm", f"x={first}", "--arm", f"y={second}"]) == 0
-    assert "| y | 1 | 0 | 1.000 |  | 1.000 |" in capsys.readouterr().out
+    second = write_run(tmp_path / "b", {0: {1: [1, 1]}})
+    later = write_run(tmp_path / "c", {0: {1: [1]}, 5: {1: [1, 1]}})
+    for arms in ([f"x={first},{second}"], [f"x={first}", f"y={second}"], [f"x={later}"]):
+        assert main([word for arm in arms for word in ("--arm", arm)]) == 2
+        told = capsys.readouterr().err
+        assert "different questions (1 in common of" in told and told.count("\n") == 1
 
 
 @pytest.mark.parametrize(
