@@ -36,10 +36,8 @@ def validation_logs(run: Path) -> list[Path]:
 
 
 def comparison(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """A table of the groups that both know against metrics, each cell ``before -> after``."""
-    groups = sorted(
-        {name.split("/")[0] for name in before.keys() & after.keys()}, key=lambda name: (name != "all", name)
-    )
+    """A table of groups against metrics, each cell ``before -> after``; both are of the same questions."""
+    groups = sorted({name.split("/")[0] for name in before}, key=lambda name: (name != "all", name))
     rows = [["questions", "n", *COLUMNS]]
     for group in groups:
         row = [group, f"{before[f'{group}/num_episodes']:.0f}"]

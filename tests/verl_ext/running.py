@@ -71,7 +71,7 @@ class World:
             "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
             # At 1e-3 one unlucky step unlearns the search, and what comes after it tests nothing.
             "actor_rollout_ref.actor.optim.lr": "1e-4",
-            "actor_rollout_ref.rollout.n": 8,  # of four, all often earn the same, and nothing is learned
+            "actor_rollout_ref.rollout.n": 8,  # of four, both groups of a step may all earn the same
             "actor_rollout_ref.rollout.temperature": 1.0,
             "actor_rollout_ref.rollout.search.search_url": self.server.search_url,
             "critic.ppo_mini_batch_size": 2,

@@ -103,20 +103,19 @@ def write_half_trained_model(folder: Path) -> None:
     limits, _ = episode_limits(composed("cpu_135m", EPISODE_OVERRIDES), validate=False)
     walks, _ = build_walks(questions("train"), store, tokenizer, limits, num_walks=64)
     doubted = walks + [with_wrong_answer(walk, tokenizer) for walk in walks]
-    _learn(folder, walks, "random -> sure", num_epochs=120, learning_rate=3e-3)
-    _learn(folder, doubted, "sure -> model", num_epochs=8, learning_rate=1e-3)
+    _learn(walks, folder / "random", folder / "sure", num_epochs=240, learning_rate=3e-3)
+    _learn(doubted, folder / "sure", folder / "model", num_epochs=8, learning_rate=1e-3)
 
 
-def _learn(folder: Path, walks: list[Walk], models: str, num_epochs: int, learning_rate: float) -> None:
-    """One cold start from the first of two folders of models to the second."""
-    start, out = models.split(" -> ")
-    path = folder / f"{out}.walks.jsonl"
+def _learn(walks: list[Walk], model: Path, out: Path, num_epochs: int, learning_rate: float) -> None:
+    """A cold start of `model` on the walks, saved as `out`."""
+    path = out.with_suffix(".walks.jsonl")
     write_walks(path, walks)
     cold_start(
         ColdStartConfig(
-            model=str(folder / start),
+            model=str(model),
             walks=path,
-            out=folder / out,
+            out=out,
             num_epochs=num_epochs,
             learning_rate=learning_rate,
             batch_size=8,
