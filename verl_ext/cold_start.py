@@ -168,7 +168,7 @@ class ColdStartConfig:
     out: Path
     num_epochs: float = 1.0
     learning_rate: float = 2e-4
-    batch_size: int = 4
+    batch_size: int = 2
     """Walks in one update: with few walks, more updates teach more (docs/log.md)."""
     micro_batch_size: int = 2
     """Walks in one forward pass: eight of 500 tokens take more than 20 GB with eager attention."""
@@ -333,7 +333,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/SmolLM2-135M-cold-start"))
     parser.add_argument("--num-epochs", type=float, default=1.0)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--batch-size", type=int, default=4, help="walks in one update")
+    parser.add_argument("--batch-size", type=int, default=2, help="walks in one update")
     parser.add_argument("--micro-batch-size", type=int, default=2, help="walks in one forward pass")
     parser.add_argument("--num-held-out", type=int, default=24, help="walks kept for the stop accuracy")
     parser.add_argument("--lora-rank", type=int, default=0, help="0 trains every weight")
