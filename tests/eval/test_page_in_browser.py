@@ -132,6 +132,8 @@ def test_filters_order_and_keys(browser: Browser, tmp_path: Path) -> None:
     assert browser.driver.current_url.endswith("#model%2Fq0")
     browser.press("k")
     assert browser.chosen() == "last"
+    browser.press("jjjj")
+    assert browser.chosen() == "question 3"
     browser.open(page, "#model%2Fq149")
     assert browser.chosen() == "question 149"
     assert browser.texts("#list tr[aria-current] .question a") == ["question 149"]

@@ -137,10 +137,11 @@ class EpisodeList {
     return `#${encodeURIComponent(this.rows[index].episode.id)}`;
   }
 
+  // Shown at once: the address follows in an event of its own, and the next key must find this episode chosen.
   choose(index) {
+    this.show(index);
     const target = this.link(index);
-    if (location.hash === target) this.show(index);
-    else location.replace(target);
+    if (location.hash !== target) location.replace(target);
   }
 
   show(index) {
@@ -155,6 +156,7 @@ class EpisodeList {
   }
 
   fromHash() {
+    if (this.chosen !== null && this.link(this.chosen) === location.hash) return true;
     let id = "";
     try { id = decodeURIComponent(location.hash.slice(1)); } catch (error) { if (!(error instanceof URIError)) throw error; }
     const row = id && this.rows.find((one) => one.episode.id === id);
