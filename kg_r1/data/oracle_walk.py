@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.evidence_path import Chain, Without
@@ -66,14 +66,14 @@ class OracleStuck(Exception):
 
 @dataclass(frozen=True)
 class _Entities:
-    """Where a walk stands: the names it was shown, and the handle by which a query may call them all."""
+    """Where a walk stands: names it has read, and the handle by which a query may call them all."""
 
     names: list[str]
     handle: str | None = None
 
-    def without(self, left_out: str) -> _Entities:
-        """All but one of them."""
-        handle = None if self.handle is None else f"{self.handle} except {left_out}"
+    def without(self, left_out: str, called: str) -> _Entities:
+        """All but the one named `left_out`, which a query calls `called`."""
+        handle = None if self.handle is None else f"{self.handle} except {called}"
         return _Entities([name for name in self.names if name != left_out], handle)
 
 
@@ -104,6 +104,9 @@ class OracleWalk:
         self.traits: Counter[str] = Counter()
         self._question = question
         self._chains = chains
+        self._handles = _topic_handles(question) if config.entity_form == "handle" else {}
+        # Plans call the topics as queries do: by a name that has to be copied, or by its handle.
+        self._said = [_called(chain, self._handles) for chain in chains]
         self._rng = rng
         self._config = config
         self._relations = relations
@@ -122,10 +125,10 @@ class OracleWalk:
             self._look_at_relations(shown_items((yield self._look_turn())))
         results: list[list[str]] = []
         for index, chain in enumerate(self._chains):
-            here = _Entities([chain.topic])
+            here = _Entities([chain.topic], self._handles.get(chain.topic))
             for position, part in enumerate(chain.steps):
                 if isinstance(part, Without):
-                    here = here.without(part.topic)
+                    here = here.without(part.topic, self._handles.get(part.topic, part.topic))
                 else:
                     here = yield from self._hop(part, here, index, position)
             results.append(here.names)
@@ -162,12 +165,12 @@ class OracleWalk:
 
     def _thought(self, chain: int, step: int, is_more: bool, detour: Detour | None) -> str:
         if is_more:
-            return more_thought(self._rng, self._chains, chain, step)
+            return more_thought(self._rng, self._said, chain, step)
         if detour is not None:
-            return back_thought(self._rng, self._chains, chain, step, is_name=detour.name is not None)
+            return back_thought(self._rng, self._said, chain, step, is_name=detour.name is not None)
         if chain == 0 and step == 0:
-            return first_thought(self._rng, self._chains)
-        return next_thought(self._rng, self._chains, chain, step)
+            return first_thought(self._rng, self._said)
+        return next_thought(self._rng, self._said, chain, step)
 
     def _take_detour(self, hop: Hop, here: _Entities, chain: int, step: int) -> Detour | None:
         """The mistake to make before this hop, if it is the one drawn."""
@@ -180,7 +183,7 @@ class OracleWalk:
         return draw_detour(self._rng, hop, here.names[0] if here.handle is None else None, self._relations)
 
     def _detour_turn(self, detour: Detour, here: _Entities, chain: int, step: int) -> str:
-        wrong = with_hop(self._chains, chain, step, detour.hop)
+        wrong = with_hop(self._said, chain, step, detour.hop)
         is_first = chain == 0 and step == 0
         thought = first_thought(self._rng, wrong) if is_first else next_thought(self._rng, wrong, chain, step)
         entity = _quoted(detour.name) if detour.name else self._groups(here, chain, step)[0]
@@ -194,7 +197,7 @@ class OracleWalk:
         return is_drawn and self._to_spare(0, -1) > 0 and not self._is_named(self._first_hop())
 
     def _look_turn(self) -> str:
-        topic, hop = self._chains[0].topic, self._first_hop()
+        topic, hop = self._said[0].topic, self._first_hop()
         self.traits["look"] += 1
         return self._search(
             look_thought(self._rng, topic), f"get_{hop.direction}_relations({_quoted(topic)})"
@@ -207,7 +210,7 @@ class OracleWalk:
     def _answer(self, names: Sequence[str]) -> str:
         if not names:
             raise OracleStuck(self._question.question_id)
-        return self._framed(last_thought(self._rng, self._chains), "answer", SEPARATOR.join(names))
+        return self._framed(last_thought(self._rng, self._said), "answer", SEPARATOR.join(names))
 
     def _search(self, thought: str, query: str) -> str:
         self._num_searches += 1
@@ -257,6 +260,20 @@ def _listing(observation: str) -> str:
     match = _OBSERVATION.search(observation)
     text = match.group(1) if match else ""
     return "" if text.startswith("Error:") else _NOTES.split(text)[0]
+
+
+def _topic_handles(question: Question) -> dict[str, str]:
+    """Topic entity -> the handle that the prompt gives it."""
+    return {topic: f"#{number}" for number, topic in enumerate(question.topic_entities, start=1)}
+
+
+def _called(chain: Chain, handles: Mapping[str, str]) -> Chain:
+    """The chain with its topics called by their handles, where they have some."""
+    steps = (
+        Without(handles.get(part.topic, part.topic)) if isinstance(part, Without) else part
+        for part in chain.steps
+    )
+    return Chain(handles.get(chain.topic, chain.topic), tuple(steps))
 
 
 def _entities_query(hop: Hop, entity: str) -> str:

@@ -55,8 +55,8 @@ class _Run:
     specs: list[ActionSpec]
     episode: Episode
     buffer: TokenBuffer
+    results: ResultSets
     asked: set[Any] = field(default_factory=set)
-    results: ResultSets = field(default_factory=ResultSets)
     num_kg_failures: int = 0
 
 
@@ -154,7 +154,8 @@ class LLMGenerationManager:
         )
         prompt_ids = chat_prompt_ids(self.tokenizer, messages, config.no_think_rl)
         episode = Episode(question, num_prompt_tokens=len(prompt_ids))
-        run = _Run(question, request_id, specs, episode, TokenBuffer(prompt_ids))
+        topics = question.topic_entities if config.entity_form == "handle" else ()
+        run = _Run(question, request_id, specs, episode, TokenBuffer(prompt_ids), ResultSets(topics))
         if len(prompt_ids) > config.max_start_length or self._room(run) < MIN_ANSWER_TOKENS:
             episode.finish(EpisodeStatus.PROMPT_TOO_LONG)
         return run

@@ -1,9 +1,10 @@
-"""Handles: "#1" stands for everything that the first successful search of the episode listed, and
-"#1 except Cuba" for all of that but Cuba.
+"""Handles: "#2" stands for everything that is listed under that number, "#2 except Cuba" for all of that but
+Cuba, and "#2 except #1" for all of it that is not listed under #1.
 
-The server knows nothing of them. The environment numbers the results, shows the number before each, and
-puts the items in the handle's place before a query is sent, those included that the observation had no room
-to show. So a walk over sets of any size costs a few tokens, and no name is copied wrongly.
+The topic entities of the question have the first numbers, one each, and every successful search of the
+episode the next. The server knows nothing of them. The environment shows the number before each listing, and
+puts the items in the handle's place before a query is sent, those included that an observation had no room
+to show. So a walk over sets of any size costs a few tokens, and no name is copied wrongly on the way.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ _HANDLE = re.compile(r"#\s*(\d{1,6})(?:\s+except\s+(.+))?", re.DOTALL)
 
 
 class ResultSets:
-    """The results of one episode by number, from 1."""
+    """What one episode can refer to by number, from 1: its topic entities, then the results of its searches.
 
-    def __init__(self) -> None:
-        self._results: list[list[str]] = []
+    Args:
+        topics: the names of the question's topic entities, in the order in which the prompt shows them.
+    """
+
+    def __init__(self, topics: Sequence[str] = ()) -> None:
+        self._results: list[list[str]] = [[topic] for topic in topics]
 
     def add(self, items: Sequence[str]) -> str:
         """Keeps what a search listed; returns its handle."""
@@ -48,22 +53,28 @@ class ResultSets:
         match = _HANDLE.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             return value
-        number = int(match.group(1))
+        items = self._result(int(match.group(1)))
+        excepted = match.group(2) or ""
+        other = _HANDLE.fullmatch(excepted)
+        is_result = other is not None and other.group(2) is None
+        left_out = set(map(_folded, self._result(int(other.group(1))) if other and is_result else [excepted]))
+        return [item for item in items if _folded(item) not in left_out]
+
+    def _result(self, number: int) -> list[str]:
         if not 1 <= number <= len(self._results):
-            raise QueryProblem(f"there is no result #{number}; {self._known()}")
+            raise QueryProblem(f"there is no #{number}; {self._known()}")
         items = self._results[number - 1]
         if len(items) > MAX_HANDLE_ITEMS:
             raise QueryProblem(
-                f"result #{number} has {len(items)} items, more than {MAX_HANDLE_ITEMS}: name some of them"
+                f"#{number} has {len(items)} items, more than {MAX_HANDLE_ITEMS}: name some of them"
             )
-        left_out = _folded(match.group(2) or "")
-        return [item for item in items if _folded(item) != left_out]
+        return items
 
     def _known(self) -> str:
         num_results = len(self._results)
         if not num_results:
             return "there is no result yet"
-        return "results so far: #1" + (f" to #{num_results}" if num_results > 1 else "")
+        return "so far there is #1" + (f" to #{num_results}" if num_results > 1 else "")
 
 
 def _folded(name: str) -> str:

@@ -13,7 +13,9 @@ from kg_r1.search.specs import ActionSpec, ArgumentSpec
 
 PromptStyle = Literal["names", "compact", "full"]
 
-_HANDLE_HELP = ', or "#1" for all that result #1 lists, or "#1 except NAME" for all but one of them'
+_HANDLE_HELP = (
+    ', or "#1" for all that is listed as #1, or "#1 except NAME" or "#2 except #1" for all of it but that'
+)
 
 
 def build_messages(
@@ -26,7 +28,8 @@ def build_messages(
     """The chat messages of an episode: the rules and actions as system, the question as user.
 
     Args:
-        question: its text and topic entities are shown; nothing else of it is.
+        question: its text and topic entities are shown; nothing else of it is. Where actions take handles,
+            the topic entities are numbered (handles.py).
         specs: the actions on offer, in the order in which they are listed.
         style: 'names' gives the actions' names alone, to a policy that has learned the rest in a cold start;
             'compact' lists call forms on one line; 'full' explains every action and both query forms.
@@ -36,10 +39,17 @@ def build_messages(
     rules = _rules(specs, style, no_think)
     lines = [f"Question: {harmless(question.question)}"]
     if question.topic_entities:
-        lines.append(f"Topic: {SEPARATOR.join(harmless(name) for name in question.topic_entities)}")
+        names = [harmless(name) for name in question.topic_entities]
+        if _take_handles(specs):
+            names = [f"#{number}: {name}" for number, name in enumerate(names, start=1)]
+        lines.append(f"Topic: {SEPARATOR.join(names)}")
     if must_answer:
         lines.append(MUST_ANSWER_LINE.strip())
     return [{"role": "system", "content": rules}, {"role": "user", "content": "\n".join(lines)}]
+
+
+def _take_handles(specs: Sequence[ActionSpec]) -> bool:
+    return any(argument.takes_handle for spec in specs for argument in spec.arguments)
 
 
 def _rules(specs: Sequence[ActionSpec], style: PromptStyle, no_think: bool) -> str:
@@ -51,8 +61,8 @@ def _rules(specs: Sequence[ActionSpec], style: PromptStyle, no_think: bool) -> s
 def _compact_rules(specs: Sequence[ActionSpec], no_think: bool) -> str:
     think = "" if no_think else "<think>plan</think> then "
     lists = list(dict.fromkeys(one.name for spec in specs for one in spec.arguments if one.many))
-    handles = any(one.takes_handle for spec in specs for one in spec.arguments)
-    forms = 'a list, "#1" for all of result #1, or "#1 except NAME"' if handles else "a list"
+    handles = 'a list, "#1" for all that is listed as #1, "#1 except NAME" or "#2 except #1"'
+    forms = handles if _take_handles(specs) else "a list"
     note = f"\nMay be {forms}: {', '.join(lists)}" if lists else ""
     return (
         f"Answer by searching a knowledge graph. Each turn: {think}<search>one call</search> "

@@ -23,6 +23,7 @@ from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tokens import ByteTokenizer
 from kg_r1.search.client import InProcessKGClient, KGClient, Retrieval
 from kg_r1.search.server import KnowledgeGraphRetriever
+from kg_r1.search.specs import EntityForm
 from tests.data.conftest import LIMITS as WIDE
 from tests.data.conftest import World
 from tests.llm_agent.playing import RecordingClient
@@ -52,12 +53,29 @@ def walked(
     return walk, texts
 
 
-def test_a_walk_by_handle_names_results_and_never_entities() -> None:
+def test_a_walk_by_handle_copies_no_name_before_the_answer() -> None:
     config = OracleConfig(look_rate=0.0, entity_form="handle")
-    _, texts = walked(config, 0, "#1: Spain | Switzerland (+9 more)", "#2: Bern | Bern [2]")
-    assert 'get_tail_entities("France", "borders")' in texts[0]
-    assert 'get_tail_entities("#1 except Spain", "capital")' in texts[1]
+    _, texts = walked(config, 0, "#3: Spain | Switzerland (+9 more)", "#4: Bern | Bern [2]")
+    assert 'get_tail_entities("#1", "borders")' in texts[0]
+    assert "borders tails except #2, then capital tails" in texts[0]
+    assert 'get_tail_entities("#3 except #2", "capital")' in texts[1]
     assert texts[2].endswith("<answer>Bern | Bern [2]</answer>")
+
+
+def test_a_topic_left_out_by_its_handle_is_left_out_of_the_answer() -> None:
+    question = replace(CAPITALS, path=(("tail", "borders"), ("without", "1")))
+    config = OracleConfig(look_rate=0.0, entity_form="handle")
+    turns = OracleWalk(question, chains_of(question), random.Random(0), config).turns()
+    next(turns)
+    answer = turns.send("<information>#3: Spain | Switzerland</information>")
+    assert answer.endswith("<answer>Switzerland</answer>")
+
+
+def test_a_walk_by_names_begins_with_the_topic_by_name() -> None:
+    _, texts = walked(OracleConfig(look_rate=0.0), 0, "Spain | Switzerland", "Bern")
+    assert "borders tails except Spain, then capital tails" in texts[0]
+    assert 'get_tail_entities("France", "borders")' in texts[0]
+    assert 'get_tail_entities("Switzerland", "capital")' in texts[1]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +92,19 @@ def test_what_an_observation_lists(observation: str, items: list[str], handle: s
     assert shown_handle(observation) == handle
 
 
-def test_every_kind_of_detour_is_drawn_and_then_left() -> None:
-    config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form="handle")
+@pytest.mark.parametrize(
+    ("entity_form", "possible"),
+    [
+        ("list", {"wrong direction", "wrong relation", "wrong name"}),
+        ("handle", {"wrong direction", "wrong relation"}),
+    ],
+)
+def test_every_kind_of_detour_is_drawn_and_then_left(entity_form: EntityForm, possible: set[str]) -> None:
+    config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form=entity_form)
+    mark = ("#3: ", "#4: ") if entity_form == "handle" else ("", "")
     kinds = set()
-    for seed in range(40):
-        walk, texts = walked(config, seed, "#1: Switzerland", "#2: Bern")
+    for seed in range(60):
+        walk, texts = walked(config, seed, f"{mark[0]}Switzerland", f"{mark[1]}Bern")
         (number,) = walk.unlearned
         (kind,) = walk.traits.keys() & {"wrong direction", "wrong relation", "wrong name"}
         kinds.add(kind)
@@ -86,16 +112,17 @@ def test_every_kind_of_detour_is_drawn_and_then_left() -> None:
         assert texts[number] != right
         assert ("get_head" in texts[number]) == (kind == "wrong direction")
         assert ('"currency"' in texts[number]) == (kind == "wrong relation")
-        assert ('"France"' in texts[number] or "#1" in texts[number]) == (kind != "wrong name")
+        entities = {"list": ("France", "Switzerland"), "handle": ("#1", "#3 except #2")}[entity_form]
+        assert any(f'("{entity}"' in texts[number] for entity in entities) == (kind != "wrong name")
         assert "get_tail_entities" in right
         assert texts[-1].endswith("<answer>Bern</answer>")
-    assert kinds == {"wrong direction", "wrong relation", "wrong name"}
+    assert kinds == possible
 
 
 def test_no_detour_without_a_search_to_spare() -> None:
     config = OracleConfig(look_rate=0.0, detour_rate=1.0, max_searches=2, entity_form="handle")
     for seed in range(10):
-        walk, _ = walked(config, seed, "#1: Switzerland", "#2: Bern")
+        walk, _ = walked(config, seed, "#3: Switzerland", "#4: Bern")
         assert walk.unlearned == []
 
 
@@ -103,9 +130,9 @@ def test_a_wrong_turn_that_finds_something_is_still_left() -> None:
     """The second result is what the walk goes on from, under the number that it was given."""
     config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form="handle")
     for seed in range(40):
-        walk, texts = walked(config, seed, "#2: Switzerland", "#3: Bern", wrong="#1: Euro")
+        walk, texts = walked(config, seed, "#4: Switzerland", "#5: Bern", wrong="#3: Euro")
         if walk.unlearned == [0]:
-            assert '"#2 except Spain"' in texts[2]
+            assert '"#4 except #2"' in texts[2]
             return
     raise AssertionError("no seed began with a detour")
 

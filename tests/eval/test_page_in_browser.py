@@ -184,22 +184,40 @@ def test_a_head_search_points_from_what_it_found(browser: Browser, tmp_path: Pat
 
 def test_a_handle_stands_for_a_whole_result(browser: Browser, tmp_path: Path) -> None:
     turns = [
-        search("get_tail_entities", ["Spain", "Italy"], entity_id="France", relation="borders"),
-        search("get_tail_entities", ["Madrid", "Rome"], entity_id="#1", relation="capital"),
+        marked("#2", search("get_tail_entities", ["Spain", "Italy"], entity_id="#1", relation="borders")),
+        marked("#3", search("get_tail_entities", ["Madrid", "Rome"], entity_id="#2", relation="capital")),
         search("get_tail_entities", ["1", "2"], entity_id=["Madrid", "Rome"], relation="size"),
         search("get_tail_entities", ["x"], entity_id="Spain", relation="y"),
         answer("Paris"),
     ]
     explore(browser, tmp_path, episode(turns, topic_entities=["France"]))
     assert browser.arrows() == [
-        ("France", "#1: 2 entities"),
-        ("#1: 2 entities", "Madrid"),
-        ("#1: 2 entities", "Rome"),
+        ("France", "#2: 2 entities"),
+        ("#2: 2 entities", "Madrid"),
+        ("#2: 2 entities", "Rome"),
         ("Madrid", "2 entities"),
         ("Rome", "2 entities"),
-        ("#1: 2 entities", "Spain"),
+        ("#2: 2 entities", "Spain"),
         ("Spain", "x"),
     ]
+
+
+def test_numbers_given_to_results_alone_are_read_from_the_observations(
+    browser: Browser, tmp_path: Path
+) -> None:
+    turns = [
+        search("get_tail_relations", ["borders"], entity_id="France"),
+        marked("#1", search("get_tail_entities", ["Spain", "Italy"], entity_id="France", relation="borders")),
+        search("get_tail_entities", ["Madrid"], entity_id="#1 except Italy", relation="capital"),
+        answer("Madrid"),
+    ]
+    explore(browser, tmp_path, episode(turns, topic_entities=["France"]))
+    assert browser.arrows() == [("France", "#1: 2 entities"), ("#1: 2 entities", "Madrid")]
+
+
+def marked(handle: str, turn: dict[str, Any]) -> dict[str, Any]:
+    """A search whose result was given a handle."""
+    return {**turn, "observation": turn["observation"].replace("<information>", f"<information>{handle}: ")}
 
 
 def test_hostile_names_stay_text_and_nothing_is_requested(browser: Browser, tmp_path: Path) -> None:

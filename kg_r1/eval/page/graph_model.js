@@ -6,7 +6,8 @@ const MAX_SINGLE = 3; // results up to this size are drawn entity by entity
 const MAX_PICKED = 5; // of larger ones, this many that matter; the rest is one node
 const LISTINGS = ["get_relations", "get_head_relations", "get_tail_relations", "get_conditional_relations"];
 const WALKS = { get_tail_entities: "tail", get_head_entities: "head" };
-const HANDLE = /^#\s*(\d{1,6})$/;
+const HANDLE = /^#\s*(\d{1,6})(?:\s+except\s.*)?$/s;
+const MARK = /<information>#(\d{1,6}): /; // the handle that an observation gave its result
 
 const keyOf = (name) => String(name).trim().toLowerCase();
 
@@ -19,7 +20,7 @@ class WalkGraph {
     this.question = page.questions[episode.question];
     this.nodes = new Map();
     this.edges = [];
-    this.results = []; // per successful search that listed something: its turn and its nodes
+    this.results = new Map(); // handle -> the one node of a topic entity or a result, null where there are several
     this.answers = new Map((episode.answers || []).map(([name, isRight]) => [keyOf(name), isRight]));
     this.goldKeys = new Set(this.question.gold.flat().map(keyOf));
     this.mentioned = this.mentionedNames(episode);
@@ -30,7 +31,11 @@ class WalkGraph {
         if (match) this.usedHandles.add(Number(match[1]));
       }
     }
-    for (const name of this.question.topic_entities) this.entity(name, 0).isTopic = true;
+    this.question.topic_entities.forEach((name, index) => {
+      const node = this.entity(name, 0);
+      node.isTopic = true;
+      this.results.set(index + 1, node);
+    });
     episode.turns.forEach((turn, index) => { if (turn.query) this.walk(turn, index + 1); });
   }
 
@@ -66,10 +71,15 @@ class WalkGraph {
   sources(query) {
     return this.sourceNames(query).slice(0, 40).flatMap((name) => {
       const match = HANDLE.exec(name.trim());
-      const result = match && this.results[Number(match[1]) - 1];
-      if (result && result.node) return [result.node];
-      return [this.named(name)];
+      const node = match && this.results.get(Number(match[1]));
+      return [node || this.named(name)];
     });
+  }
+
+  // The number under which a turn's result can be searched again; null where it was given none.
+  handleOf(turn) {
+    const match = MARK.exec(this.page.texts[turn.observation] || "");
+    return match && Number(match[1]);
   }
 
   // A searched entity: the node it has, a member of a set drawn before, or a name out of nowhere.
@@ -90,7 +100,6 @@ class WalkGraph {
     const direction = WALKS[action];
     const label = direction ? String(given.relation) : words(action);
     if (LISTINGS.includes(action)) {
-      if (items && items.length) this.results.push({ number, node: null });
       const told = items ? plural(turn.num_items, "relation") : "failed";
       return sources.slice(0, 1).forEach((node) => this.note(node, `${words(action)}: ${told}`, number, !items));
     }
@@ -107,7 +116,8 @@ class WalkGraph {
         this.edge(...ends, direction ? "relation" : "custom", label, number);
       }
     }
-    this.results.push({ number, node: targets.length === 1 ? targets[0] : null });
+    const handle = this.handleOf(turn);
+    if (handle !== null) this.results.set(handle, targets.length === 1 ? targets[0] : null);
     return undefined;
   }
 
@@ -115,7 +125,7 @@ class WalkGraph {
     const gold = new Set((turn.gold || []).map((index) => keyOf(items[index])));
     const single = (name) => Object.assign(this.entity(name, layer, gold.has(keyOf(name))), { isFound: true });
     if (items.length === 1) return [single(items[0])];
-    const handle = this.results.length + 1;
+    const handle = this.handleOf(turn);
     if (isJoint || this.usedHandles.has(handle)) {
       return [this.set(turn, items, layer, gold, this.usedHandles.has(handle) ? `#${handle}: ` : "")];
     }
