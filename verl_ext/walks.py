@@ -29,7 +29,11 @@ def walks_of_profile(options: argparse.Namespace, overrides: Sequence[str]) -> s
     config = composed(options.config_name, overrides)
     train, apart = questions_of(config.data.train_files), questions_of(config.data.val_files)
     limits, search = episode_limits(config, validate=False)
-    oracle = OracleConfig(look_rate=options.look_rate, detour_rate=options.detour_rate)
+    oracle = OracleConfig(
+        max_searches=max(1, limits.max_turns - 1),
+        look_rate=options.look_rate,
+        detour_rate=options.detour_rate,
+    )
     options.base_data_path = Path(search.base_data_path or options.base_data_path)
     return make_walks(train, apart, limits, oracle, options)
 
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--look-rate", type=float, default=0.3, help="share of walks that first list relations"
     )
     parser.add_argument(
-        "--detour-rate", type=float, default=0.15, help="share of walks that take a wrong turn and come back"
+        "--detour-rate", type=float, default=0.3, help="share of walks that take a wrong turn and come back"
     )
     options, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

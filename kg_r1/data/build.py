@@ -178,7 +178,7 @@ def _add_oracle_options(parser: argparse.ArgumentParser) -> None:
     )
 
     group.add_argument(
-        "--detour-rate", type=float, default=0.15, help="share of walks that take a wrong turn and come back"
+        "--detour-rate", type=float, default=0.3, help="share of walks that take a wrong turn and come back"
     )
 
 

@@ -11,30 +11,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kg_r1.data.evidence_path import Chain
+from kg_r1.data.evidence_path import Chain, Without
 from kg_r1.kg.paths import Hop, reverse
 
 MIN_NAME_CHARS = 5  # shorter names, misspelt, are near too many others
+SKIP_RATE = 0.5  # of the detours where a hop can be skipped: what trained models get wrong most (docs/log.md)
 
 
 @dataclass(frozen=True)
 class Detour:
     """A mistake: the hop that is taken instead, and the misspelt name where the name is what is wrong."""
 
-    kind: Literal["wrong direction", "wrong relation", "wrong name"]
+    kind: Literal["wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop"]
     hop: Hop
     name: str | None = None
 
 
-def draw_detour(rng: random.Random, hop: Hop, name: str | None, relations: Sequence[str]) -> Detour:
-    """A mistake that somebody might make instead of `hop`.
+def draw_detour(
+    rng: random.Random, steps: Sequence[Hop | Without], name: str | None, relations: Sequence[str]
+) -> Detour:
+    """A mistake that somebody might make instead of the first of `steps`.
 
     Args:
         rng: draws it.
-        hop: what would be right.
+        steps: what would be right: a hop, and what comes after it in its chain.
         name: the single name that the query writes out; None when it writes a handle.
         relations: names of relations to take by mistake.
     """
+    hop, *later = (step for step in steps if isinstance(step, Hop))
+    if later and rng.random() < SKIP_RATE:
+        return Detour("skipped hop", later[0])
     others = [relation for relation in relations if relation != hop.relation]
     detours = [Detour("wrong direction", reverse(hop))]
     if others:
@@ -42,6 +48,11 @@ def draw_detour(rng: random.Random, hop: Hop, name: str | None, relations: Seque
     if name is not None and len(name) >= MIN_NAME_CHARS and (wrong := misspelt(rng, name)) != name:
         detours.append(Detour("wrong name", hop, wrong))
     return rng.choice(detours)
+
+
+def draw_extra_hop(rng: random.Random, relations: Sequence[str]) -> Detour:
+    """A hop that goes on from the answer. Raises IndexError when there are no relations to take."""
+    return Detour("extra hop", Hop(rng.choice(("tail", "head")), rng.choice(list(relations))))
 
 
 def misspelt(rng: random.Random, name: str) -> str:
@@ -53,10 +64,10 @@ def misspelt(rng: random.Random, name: str) -> str:
     )
 
 
-def with_hop(chains: Sequence[Chain], chain: int, step: int, hop: Hop) -> list[Chain]:
-    """The chains with another hop at `step` of chain `chain`."""
+def mistaken(chains: Sequence[Chain], chain: int, step: int, detour: Detour) -> list[Chain]:
+    """The chains as somebody has them in mind who makes the mistake at `step` of chain `chain`."""
     changed = list(chains)
     steps = list(changed[chain].steps)
-    steps[step] = hop
+    steps[step : step + 1] = [] if detour.kind == "skipped hop" else [detour.hop]
     changed[chain] = replace(changed[chain], steps=tuple(steps))
     return changed

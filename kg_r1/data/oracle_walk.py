@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.evidence_path import Chain, Without
-from kg_r1.data.oracle_detours import Detour, draw_detour, with_hop
+from kg_r1.data.oracle_detours import Detour, draw_detour, draw_extra_hop, mistaken
 from kg_r1.data.oracle_words import (
     back_thought,
     first_thought,
@@ -112,9 +112,10 @@ class OracleWalk:
         self._relations = relations
         self._num_turns = 0
         self._num_searches = 0
-        num_hops = sum(chain.num_hops for chain in chains)
+        # A detour before the hop of this number; after the last one of a single chain it goes too far.
+        num_places = sum(chain.num_hops for chain in chains) + (len(chains) == 1 and bool(relations))
         is_drawn = rng.random() < config.detour_rate
-        self._detour_hop = rng.randrange(num_hops) if is_drawn and self._to_spare(0, -1) > 0 else None
+        self._detour_hop = rng.randrange(num_places) if is_drawn and self._to_spare(0, -1) > 0 else None
 
     def turns(self) -> Generator[str, str, None]:
         """The episode: yields a turn's text, is sent the text of the observation; the last is the answer.
@@ -132,7 +133,11 @@ class OracleWalk:
                 else:
                     here = yield from self._hop(part, here, index, position)
             results.append(here.names)
-        yield self._answer([name for name in results[0] if all(name in other for other in results[1:])])
+        goes_too_far = self._detour_hop == 0 and self._num_searches < self._config.max_searches
+        if goes_too_far and here.names:
+            yield self._extra_turn(here)
+        names = [name for name in results[0] if all(name in other for other in results[1:])]
+        yield self._answer(names, went_too_far=goes_too_far)
 
     def _hop(self, hop: Hop, here: _Entities, chain: int, step: int) -> Generator[str, str, _Entities]:
         """The searches for what is one hop away from `here`, a detour before them where one was drawn."""
@@ -180,16 +185,27 @@ class OracleWalk:
         if self._detour_hop >= 0 or self._to_spare(chain, step) <= 1:
             return None
         self._detour_hop = None
-        return draw_detour(self._rng, hop, here.names[0] if here.handle is None else None, self._relations)
+        name = here.names[0] if here.handle is None else None
+        return draw_detour(self._rng, self._chains[chain].steps[step:], name, self._relations)
 
     def _detour_turn(self, detour: Detour, here: _Entities, chain: int, step: int) -> str:
-        wrong = with_hop(self._said, chain, step, detour.hop)
+        wrong = mistaken(self._said, chain, step, detour)
         is_first = chain == 0 and step == 0
         thought = first_thought(self._rng, wrong) if is_first else next_thought(self._rng, wrong, chain, step)
         entity = _quoted(detour.name) if detour.name else self._groups(here, chain, step)[0]
         self.unlearned.append(self._num_turns)
         self.traits[detour.kind] += 1
         return self._search(thought, _entities_query(detour.hop, entity))
+
+    def _extra_turn(self, here: _Entities) -> str:
+        """A search that goes on from the answer, where the walk should have ended."""
+        detour = draw_extra_hop(self._rng, self._relations)
+        end = len(self._chains[0].steps)
+        longer = Chain(self._said[0].topic, (*self._said[0].steps, detour.hop))
+        self.unlearned.append(self._num_turns)
+        self.traits[detour.kind] += 1
+        thought = next_thought(self._rng, [longer], 0, end)
+        return self._search(thought, _entities_query(detour.hop, self._groups(here, 0, end)[0]))
 
     def _wants_look(self) -> bool:
         """Whether this walk looks at the relations first."""
@@ -207,10 +223,12 @@ class OracleWalk:
         if self._first_hop().relation not in relations:
             raise OracleStuck(self._question.question_id)
 
-    def _answer(self, names: Sequence[str]) -> str:
+    def _answer(self, names: Sequence[str], went_too_far: bool) -> str:
         if not names:
             raise OracleStuck(self._question.question_id)
-        return self._framed(last_thought(self._rng, self._said), "answer", SEPARATOR.join(names))
+        thought = last_thought(self._rng, self._said, went_too_far)
+        # After a space a name has the tokens that it had in the listing, where it is to be copied from.
+        return self._framed(thought, "answer", " " + SEPARATOR.join(names))
 
     def _search(self, thought: str, query: str) -> str:
         self._num_searches += 1

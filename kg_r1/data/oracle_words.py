@@ -36,6 +36,7 @@ _LAST_OF_SEVERAL = (
     "Done, the answer is what the lists share.",
 )
 _BACK = ("That was the wrong way.", "Not what I need.", "That does not help.", "I go back.")
+_TOO_FAR = ("That was one step too many.", "I had the answer before.", "No further step was needed.")
 _RESPELL = ("The name is spelt otherwise.", "I take the name as the graph spells it.")
 _LOOK = (
     "Which relations are there?",
@@ -66,8 +67,10 @@ def more_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: 
     return rng.choice(_MORE).format(plan=plan_words(chains, chain, step))
 
 
-def last_thought(rng: random.Random, chains: Sequence[Chain]) -> str:
-    """Before the answer."""
+def last_thought(rng: random.Random, chains: Sequence[Chain], went_too_far: bool = False) -> str:
+    """Before the answer; `went_too_far` when a search that was not needed came before."""
+    if went_too_far:
+        return rng.choice(_TOO_FAR)
     return rng.choice(_LAST if len(chains) == 1 else _LAST_OF_SEVERAL)
 
 

@@ -294,7 +294,7 @@ def test_turns_as_a_conversation() -> None:
     turns = oracle_turns(COMMON, chains_of(COMMON), random.Random(0), PLAIN)
     assert '<search>get_tail_entities("France", "borders")</search>' in next(turns)
     assert '"Austria"' in turns.send("<information>Italy | Spain</information>")
-    assert turns.send("<information>Italy</information>").endswith("<answer>Italy</answer>")
+    assert turns.send("<information>Italy</information>").endswith("<answer> Italy</answer>")
     with pytest.raises(StopIteration):
         turns.send("")
     turns = oracle_turns(COMMON, chains_of(COMMON), random.Random(0), PLAIN)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kg_r1.data.evidence_path import Chain, chains_of
+from kg_r1.data.evidence_path import Chain, Without, chains_of
 from kg_r1.data.oracle import OraclePolicy, OracleStuck
-from kg_r1.data.oracle_detours import Detour, draw_detour, misspelt, with_hop
+from kg_r1.data.oracle_detours import Detour, draw_detour, misspelt, mistaken
 from kg_r1.data.oracle_walk import OracleConfig, OracleWalk, shown_handle, shown_items
 from kg_r1.data.walks import build_walks
 from kg_r1.kg.paths import Hop
@@ -59,7 +59,7 @@ def test_a_walk_by_handle_copies_no_name_before_the_answer() -> None:
     assert 'get_tail_entities("#1", "borders")' in texts[0]
     assert "borders tails except #2, then capital tails" in texts[0]
     assert 'get_tail_entities("#3 except #2", "capital")' in texts[1]
-    assert texts[2].endswith("<answer>Bern | Bern [2]</answer>")
+    assert texts[2].endswith("<answer> Bern | Bern [2]</answer>")
 
 
 def test_a_topic_left_out_by_its_handle_is_left_out_of_the_answer() -> None:
@@ -68,7 +68,7 @@ def test_a_topic_left_out_by_its_handle_is_left_out_of_the_answer() -> None:
     turns = OracleWalk(question, chains_of(question), random.Random(0), config).turns()
     next(turns)
     answer = turns.send("<information>#3: Spain | Switzerland</information>")
-    assert answer.endswith("<answer>Switzerland</answer>")
+    assert answer.endswith("<answer> Switzerland</answer>")
 
 
 def test_a_walk_by_names_begins_with_the_topic_by_name() -> None:
@@ -95,8 +95,8 @@ def test_what_an_observation_lists(observation: str, items: list[str], handle: s
 @pytest.mark.parametrize(
     ("entity_form", "possible"),
     [
-        ("list", {"wrong direction", "wrong relation", "wrong name"}),
-        ("handle", {"wrong direction", "wrong relation"}),
+        ("list", {"wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop"}),
+        ("handle", {"wrong direction", "wrong relation", "skipped hop", "extra hop"}),
     ],
 )
 def test_every_kind_of_detour_is_drawn_and_then_left(entity_form: EntityForm, possible: set[str]) -> None:
@@ -106,16 +106,22 @@ def test_every_kind_of_detour_is_drawn_and_then_left(entity_form: EntityForm, po
     for seed in range(60):
         walk, texts = walked(config, seed, f"{mark[0]}Switzerland", f"{mark[1]}Bern")
         (number,) = walk.unlearned
-        (kind,) = walk.traits.keys() & {"wrong direction", "wrong relation", "wrong name"}
+        (kind,) = walk.traits.keys() & possible
         kinds.add(kind)
-        right = texts[number + 1]
-        assert texts[number] != right
-        assert ("get_head" in texts[number]) == (kind == "wrong direction")
-        assert ('"currency"' in texts[number]) == (kind == "wrong relation")
-        entities = {"list": ("France", "Switzerland"), "handle": ("#1", "#3 except #2")}[entity_form]
-        assert any(f'("{entity}"' in texts[number] for entity in entities) == (kind != "wrong name")
-        assert "get_tail_entities" in right
-        assert texts[-1].endswith("<answer>Bern</answer>")
+        wrong, right = texts[number], texts[number + 1]
+        assert wrong != right
+        if kind == "extra hop":
+            assert right == texts[-1]
+            assert '"currency"' in wrong
+            assert '("#4"' in wrong or '("Bern"' in wrong
+        else:
+            assert ("get_head" in wrong) == (kind == "wrong direction")
+            assert ('"currency"' in wrong) == (kind == "wrong relation")
+            assert ('"capital"' in wrong and '"borders"' in right) == (kind == "skipped hop")
+            entities = {"list": ("France", "Switzerland"), "handle": ("#1", "#3 except #2")}[entity_form]
+            assert any(f'("{entity}"' in wrong for entity in entities) == (kind != "wrong name")
+            assert "get_tail_entities" in right
+        assert texts[-1].endswith("<answer> Bern</answer>")
     assert kinds == possible
 
 
@@ -152,17 +158,26 @@ def test_a_misspelt_name_is_near_and_different() -> None:
 def test_short_names_and_handles_are_not_misspelt() -> None:
     rng = random.Random(0)
     for name in ("Oman", None):
-        kinds = {draw_detour(rng, Hop("tail", "capital"), name, ()).kind for _ in range(30)}
+        kinds = {draw_detour(rng, [Hop("tail", "capital")], name, ()).kind for _ in range(30)}
         assert kinds == {"wrong direction"}
-    wrong = draw_detour(rng, Hop("tail", "capital"), None, ("capital",))
+    wrong = draw_detour(rng, [Hop("tail", "capital")], None, ("capital",))
     assert wrong == Detour("wrong direction", Hop("head", "capital"))
 
 
-def test_one_hop_is_changed_and_the_chains_stay() -> None:
+def test_one_hop_is_changed_or_left_out_and_the_chains_stay() -> None:
     chains = [Chain("France", (Hop("tail", "borders"), Hop("tail", "capital")))]
-    changed = with_hop(chains, 0, 1, Hop("head", "capital"))
+    changed = mistaken(chains, 0, 1, Detour("wrong direction", Hop("head", "capital")))
     assert changed == [Chain("France", (Hop("tail", "borders"), Hop("head", "capital")))]
-    assert chains[0].steps[1] == Hop("tail", "capital")
+    shorter = mistaken(chains, 0, 0, Detour("skipped hop", Hop("tail", "capital")))
+    assert shorter == [Chain("France", (Hop("tail", "capital"),))]
+    assert chains[0].steps == (Hop("tail", "borders"), Hop("tail", "capital"))
+
+
+def test_a_hop_is_skipped_only_where_another_follows() -> None:
+    steps = [Hop("tail", "borders"), Without("Spain"), Hop("tail", "capital")]
+    drawn = {draw_detour(random.Random(seed), steps, None, ()) for seed in range(30)}
+    skipped = Detour("skipped hop", Hop("tail", "capital"))
+    assert drawn == {Detour("wrong direction", Hop("head", "borders")), skipped}
 
 
 def played(limits: GenerationConfig, client: KGClient, questions: Sequence[Question]) -> list[Episode]:
@@ -193,7 +208,8 @@ def test_walks_with_detours_learn_the_way_back_only(world: World) -> None:
     config = OracleConfig(look_rate=0.0, detour_rate=1.0)
     questions = [question for question in world.questions["train"] if question.num_hops == 2][:60]
     walks, report = build_walks(questions, world.store, ByteTokenizer(), LIMITS, 24, oracle=config)
-    detours = sum(report.traits[kind] for kind in ("wrong direction", "wrong relation", "wrong name"))
+    kinds = ("wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop")
+    detours = sum(report.traits[kind] for kind in kinds)
     assert detours == len(walks) == 24
     for walk in walks:
         text = bytes(walk.response_ids).decode()
