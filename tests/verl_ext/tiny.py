@@ -82,10 +82,10 @@ def sample_texts() -> list[str]:
     texts = []
     for question in questions("train"):
         texts += [message["content"] for message in build_messages(question, specs)]
-        (country,), city = question.topic_entities, question.gold[0][0]
-        search = f'<search>get_tail_entities("{country}", "capital")</search>'
+        city = question.gold[0][0]
+        search = '<search>get_tail_entities("#1", "capital")</search>'
         texts.append(
-            f"<think>Plan</think>\n{search}\n<information>{city}</information>\n<answer>{city}</answer>"
+            f"<think>Plan</think>\n{search}\n<information>#2: {city}</information>\n<answer> {city}</answer>"
         )
     return texts
 
@@ -131,9 +131,9 @@ def with_wrong_answer(walk: Walk, tokenizer: PreTrainedTokenizerFast) -> Walk:
     start = max(place for place, learned in enumerate(walk.response_mask) if not learned) + 1
     last_turn = tokenizer.decode(walk.response_ids[start:])
     cities = list(CAPITALS.values())
-    (city,) = (city for city in cities if f"<answer>{city}</answer>" in last_turn)
+    (city,) = (city for city in cities if f"<answer> {city}</answer>" in last_turn)
     wrong = cities[(cities.index(city) + 1) % len(cities)]
-    told = last_turn.replace(f"<answer>{city}</answer>", f"<answer>{wrong}</answer>")
+    told = last_turn.replace(f"<answer> {city}</answer>", f"<answer> {wrong}</answer>")
     ids = tokenizer.encode(told, add_special_tokens=False)
     return replace(
         walk,
