@@ -15,7 +15,7 @@ from kg_r1.data.evidence_path import Chain, Without
 from kg_r1.kg.paths import Hop, reverse
 
 MIN_NAME_CHARS = 5  # shorter names, misspelt, are near too many others
-SKIP_RATE = 0.5  # of the detours where a hop can be skipped, which is seldom: trained models do it (docs/log.md)
+SKIP_RATE = 0.5  # of the detours where a hop can be skipped; trained models do it (docs/log.md)
 
 
 @dataclass(frozen=True)
