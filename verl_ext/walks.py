@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--look-rate", type=float, default=0.3, help="share of walks that first list relations"
     )
     parser.add_argument(
-        "--detour-rate", type=float, default=0.3, help="share of walks that take a wrong turn and come back"
+        "--detour-rate", type=float, default=0.4, help="share of walks that take a wrong turn and come back"
     )
     options, overrides = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -7,9 +7,10 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.evidence_path import Chain, chains_of
+from kg_r1.data.oracle_detours import Habits
 from kg_r1.data.oracle_walk import OracleConfig, OracleStuck, OracleWalk, oracle_turns, shown_items
 from kg_r1.kg.graph import Subgraph
-from kg_r1.kg.paths import Hop, shortest_path
+from kg_r1.kg.paths import shortest_path
 from kg_r1.llm_agent.observation import SEPARATOR
 from kg_r1.llm_agent.policies import Generation
 from kg_r1.llm_agent.question import Question
@@ -42,6 +43,7 @@ class OraclePolicy:
             `LLMGenerationManager` gives them out).
         config: how it walks.
         seed: with the request id, decides the wording.
+        habits: what detours take by mistake; by default what `plans` are made of.
 
     An episode in which it is stuck (an error, or no names shown) is aborted. An answer too long for a turn
     names as many as fit. `walks` keeps each episode's walk by request id.
@@ -53,6 +55,7 @@ class OraclePolicy:
         plans: Mapping[str, tuple[Question, Sequence[Chain]]],
         config: OracleConfig | None = None,
         seed: int = 0,
+        habits: Habits | None = None,
     ) -> None:
         self.walks: dict[str, OracleWalk] = {}
         self._tokenizer = tokenizer
@@ -60,15 +63,7 @@ class OraclePolicy:
         self._config = config or OracleConfig()
         self._seed = seed
         self._running: dict[str, _Playing] = {}
-        self._relations = sorted(
-            {
-                part.relation
-                for _, chains in plans.values()
-                for chain in chains
-                for part in chain.steps
-                if isinstance(part, Hop)
-            }
-        )
+        self._habits = habits or Habits(chains for _, chains in plans.values())
 
     async def generate(
         self, prompt_ids: Sequence[int], *, stop: Sequence[str], max_tokens: int, request_id: str
@@ -97,7 +92,7 @@ class OraclePolicy:
         if known is None:
             raise KeyError(f"the oracle has no plan for request {request_id!r}")
         rng = random.Random(f"{self._seed}:{request_id}")
-        walk = self.walks[request_id] = OracleWalk(known[0], known[1], rng, self._config, self._relations)
+        walk = self.walks[request_id] = OracleWalk(known[0], known[1], rng, self._config, self._habits)
         return walk
 
 

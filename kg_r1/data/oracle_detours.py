@@ -7,28 +7,56 @@ begin from an error, an empty result or a list that was not asked for, are learn
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from kg_r1.data.evidence_path import Chain, Without
 from kg_r1.kg.paths import Hop, reverse
 
 MIN_NAME_CHARS = 5  # shorter names, misspelt, are near too many others
-SKIP_RATE = 0.5  # of the detours where a hop can be skipped; trained models do it (docs/log.md)
+SLIP_RATE = (
+    0.6  # of the detours where the plan can be a hop too short or too long, as models' are (docs/log.md)
+)
 
 
 @dataclass(frozen=True)
 class Detour:
     """A mistake: the hop that is taken instead, and the misspelt name where the name is what is wrong."""
 
-    kind: Literal["wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop"]
+    kind: Literal[
+        "wrong direction", "wrong relation", "wrong name", "skipped hop", "needless hop", "extra hop"
+    ]
     hop: Hop
     name: str | None = None
 
 
+class Habits:
+    """What plans are made of; whoever misreads a question plans what another question would ask for.
+
+    Attributes:
+        relations: the names of the relations that plans follow, sorted.
+        before: hop -> the hops that come right before it, as often as they do.
+        after: hop -> the hops that come right after it, as often as they do.
+    """
+
+    def __init__(self, plans: Iterable[Sequence[Chain]] = ()) -> None:
+        self.before: dict[Hop, list[Hop]] = defaultdict(list)
+        self.after: dict[Hop, list[Hop]] = defaultdict(list)
+        relations = set()
+        for chain in (chain for plan in plans for chain in plan):
+            hops = [step for step in chain.steps if isinstance(step, Hop)]
+            relations.update(hop.relation for hop in hops)
+            for first, second in pairwise(hops):
+                self.before[second].append(first)
+                self.after[first].append(second)
+        self.relations = sorted(relations)
+
+
 def draw_detour(
-    rng: random.Random, steps: Sequence[Hop | Without], name: str | None, relations: Sequence[str]
+    rng: random.Random, steps: Sequence[Hop | Without], name: str | None, habits: Habits
 ) -> Detour:
     """A mistake that somebody might make instead of the first of `steps`.
 
@@ -36,12 +64,15 @@ def draw_detour(
         rng: draws it.
         steps: what would be right: a hop, and what comes after it in its chain.
         name: the single name that the query writes out; None when it writes a handle.
-        relations: names of relations to take by mistake.
+        habits: the hops and relations to take by mistake.
     """
     hop, *later = (step for step in steps if isinstance(step, Hop))
-    if later and rng.random() < SKIP_RATE:
-        return Detour("skipped hop", later[0])
-    others = [relation for relation in relations if relation != hop.relation]
+    slips = [Detour("skipped hop", later[0])] if later else []
+    if before := habits.before.get(hop):
+        slips.append(Detour("needless hop", rng.choice(before)))
+    if slips and rng.random() < SLIP_RATE:
+        return rng.choice(slips)
+    others = [relation for relation in habits.relations if relation != hop.relation]
     detours = [Detour("wrong direction", reverse(hop))]
     if others:
         detours.append(Detour("wrong relation", replace(hop, relation=rng.choice(others))))
@@ -50,9 +81,12 @@ def draw_detour(
     return rng.choice(detours)
 
 
-def draw_extra_hop(rng: random.Random, relations: Sequence[str]) -> Detour:
-    """A hop that goes on from the answer. Raises IndexError when there are no relations to take."""
-    return Detour("extra hop", Hop(rng.choice(("tail", "head")), rng.choice(list(relations))))
+def draw_extra_hop(rng: random.Random, last: Hop, habits: Habits) -> Detour:
+    """A hop on from the answer, which `last` led to. Raises IndexError when no relation is known."""
+    after = habits.after.get(last)
+    if after:
+        return Detour("extra hop", rng.choice(after))
+    return Detour("extra hop", Hop(rng.choice(("tail", "head")), rng.choice(habits.relations)))
 
 
 def misspelt(rng: random.Random, name: str) -> str:
@@ -68,6 +102,7 @@ def mistaken(chains: Sequence[Chain], chain: int, step: int, detour: Detour) -> 
     """The chains as somebody has them in mind who makes the mistake at `step` of chain `chain`."""
     changed = list(chains)
     steps = list(changed[chain].steps)
-    steps[step : step + 1] = [] if detour.kind == "skipped hop" else [detour.hop]
+    instead: dict[str, list[Hop | Without]] = {"skipped hop": [], "needless hop": [detour.hop, steps[step]]}
+    steps[step : step + 1] = instead.get(detour.kind, [detour.hop])
     changed[chain] = replace(changed[chain], steps=tuple(steps))
     return changed

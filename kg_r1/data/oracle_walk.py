@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.evidence_path import Chain, Without
-from kg_r1.data.oracle_detours import Detour, draw_detour, draw_extra_hop, mistaken
+from kg_r1.data.oracle_detours import Detour, Habits, draw_detour, draw_extra_hop, mistaken
 from kg_r1.data.oracle_words import (
     back_thought,
     first_thought,
@@ -33,6 +33,7 @@ _OBSERVATION = re.compile(r"<information>(.*)</information>", re.DOTALL)
 _MARK = re.compile(r"^(#\d+): ")
 _LEFT_OUT = re.compile(r"(?:^| )\(\+\d+ more\)$")
 _NOTES = re.compile(r" \((?:meant|unknown): ")
+FIRST_RATE = 0.5  # of the detours
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class OracleWalk:
         chains: its path.
         rng: decides wording, looks and detours.
         config: how it walks.
-        relations: names that a detour may take by mistake.
+        habits: what detours take by mistake; without it only the question's own hops.
 
     Attributes:
         unlearned: the turns (by number, from 0) that are mistakes made on purpose, not to be learned.
@@ -98,7 +99,7 @@ class OracleWalk:
         chains: Sequence[Chain],
         rng: random.Random,
         config: OracleConfig,
-        relations: Sequence[str] = (),
+        habits: Habits | None = None,
     ) -> None:
         self.unlearned: list[int] = []
         self.traits: Counter[str] = Counter()
@@ -109,13 +110,12 @@ class OracleWalk:
         self._said = [_called(chain, self._handles) for chain in chains]
         self._rng = rng
         self._config = config
-        self._relations = relations
+        self._habits = habits or Habits()
         self._num_turns = 0
         self._num_searches = 0
-        # A detour before the hop of this number; after the last one of a single chain it goes too far.
-        num_places = sum(chain.num_hops for chain in chains) + (len(chains) == 1 and bool(relations))
-        is_drawn = rng.random() < config.detour_rate
-        self._detour_hop = rng.randrange(num_places) if is_drawn and self._to_spare(0, -1) > 0 else None
+        self._detour_hop: int | None = None
+        if rng.random() < config.detour_rate and self._to_spare(0, -1) > 0:
+            self._detour_hop = self._place()
 
     def turns(self) -> Generator[str, str, None]:
         """The episode: yields a turn's text, is sent the text of the observation; the last is the answer.
@@ -177,6 +177,15 @@ class OracleWalk:
             return first_thought(self._rng, self._said)
         return next_thought(self._rng, self._said, chain, step)
 
+    def _place(self) -> int:
+        """The number of the hop to take a detour before; after the last of a single chain it goes too far.
+
+        Half of all detours come first: that is where a model goes wrong that has misread the question.
+        """
+        num_hops = sum(chain.num_hops for chain in self._chains)
+        can_go_on = len(self._chains) == 1 and bool(self._habits.relations)
+        return 0 if self._rng.random() < FIRST_RATE else self._rng.randrange(num_hops + can_go_on)
+
     def _take_detour(self, hop: Hop, here: _Entities, chain: int, step: int) -> Detour | None:
         """The mistake to make before this hop, if it is the one drawn."""
         if self._detour_hop is None:
@@ -186,7 +195,7 @@ class OracleWalk:
             return None
         self._detour_hop = None
         name = here.names[0] if here.handle is None else None
-        return draw_detour(self._rng, self._chains[chain].steps[step:], name, self._relations)
+        return draw_detour(self._rng, self._chains[chain].steps[step:], name, self._habits)
 
     def _detour_turn(self, detour: Detour, here: _Entities, chain: int, step: int) -> str:
         wrong = mistaken(self._said, chain, step, detour)
@@ -199,7 +208,8 @@ class OracleWalk:
 
     def _extra_turn(self, here: _Entities) -> str:
         """A search that goes on from the answer, where the walk should have ended."""
-        detour = draw_extra_hop(self._rng, self._relations)
+        *_, last = (part for part in self._chains[0].steps if isinstance(part, Hop))
+        detour = draw_extra_hop(self._rng, last, self._habits)
         end = len(self._chains[0].steps)
         longer = Chain(self._said[0].topic, (*self._said[0].steps, detour.hop))
         self.unlearned.append(self._num_turns)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from kg_r1.data.evidence_path import Chain, hop_group
+from kg_r1.data.evidence_path import Chain, chains_of, hop_group
 from kg_r1.data.files import write_lines
 from kg_r1.data.oracle import OraclePolicy, plan_of
+from kg_r1.data.oracle_detours import Habits
 from kg_r1.data.oracle_walk import OracleConfig, OracleWalk
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.episode import Episode
@@ -116,14 +117,15 @@ def build_walks(
     Returns:
         The walks in an order that mixes the groups, and what was dropped.
     """
-    maker = _WalkMaker(store, tokenizer, generation, seed, oracle or OracleConfig(), on_kept)
     groups: dict[str, list[Question]] = defaultdict(list)
     apart = {normalise(question.question) for question in kept_apart}
     for question in questions:
-        if normalise(question.question) in apart:
-            maker.report.num_excluded += 1
-        else:
+        if normalise(question.question) not in apart:
             groups[hop_group(question)].append(question)
+    kept = [question for members in groups.values() for question in members]
+    habits = Habits(chains_of(question) for question in kept)
+    maker = _WalkMaker(store, tokenizer, generation, seed, oracle or OracleConfig(), habits, on_kept)
+    maker.report.num_excluded = len(questions) - len(kept)
     missing = num_walks
     for rank, (_, members) in enumerate(sorted(groups.items(), key=lambda item: (len(item[1]), item[0]))):
         # The smallest group first: what it cannot fill is shared among the others.
@@ -148,6 +150,7 @@ class _WalkMaker:
         generation: GenerationConfig,
         seed: int,
         oracle: OracleConfig,
+        habits: Habits,
         on_kept: Callable[[int], None] | None,
     ) -> None:
         self.walks: list[Walk] = []
@@ -162,6 +165,7 @@ class _WalkMaker:
             with_think=oracle.with_think and not generation.no_think_rl,
             entity_form=generation.entity_form,
         )
+        self._habits = habits
         self._on_kept = on_kept
         self._client = InProcessKGClient(KnowledgeGraphRetriever(store))
         self._rubric = Rubric()
@@ -194,7 +198,8 @@ class _WalkMaker:
             else:
                 plans[question.question_id] = (question, chains)
                 known.append(question)
-        policy = OraclePolicy(self._tokenizer, plans, self._oracle, _mixed(self._seed, self._num_batches))
+        seed = _mixed(self._seed, self._num_batches)
+        policy = OraclePolicy(self._tokenizer, plans, self._oracle, seed, self._habits)
         self._num_batches += 1
         manager = LLMGenerationManager(self._generation, self._tokenizer, policy, self._client)
         played = asyncio.run(manager.run_episodes(known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from kg_r1.data.evidence_path import Chain, Without, chains_of
 from kg_r1.data.oracle import OraclePolicy, OracleStuck
-from kg_r1.data.oracle_detours import Detour, draw_detour, misspelt, mistaken
+from kg_r1.data.oracle_detours import Detour, Habits, draw_detour, draw_extra_hop, misspelt, mistaken
 from kg_r1.data.oracle_walk import OracleConfig, OracleWalk, shown_handle, shown_items
 from kg_r1.data.walks import build_walks
 from kg_r1.kg.paths import Hop
@@ -40,11 +41,20 @@ CAPITALS = Question(
 )
 
 
+# Some questions ask for a country before its borders, and for the time zone after the capital.
+HABITS = Habits(
+    [
+        [Chain("Bern", (Hop("tail", "country"), Hop("tail", "borders")))],
+        [Chain("Peru", (Hop("tail", "capital"), Without("Lima"), Hop("tail", "timezone")))],
+    ]
+)
+
+
 def walked(
     config: OracleConfig, seed: int, *answers: str, wrong: str = "Error: no"
 ) -> tuple[OracleWalk, list[str]]:
     """A walk of CAPITALS and its turns; right searches are answered in turn, a mistake is told `wrong`."""
-    walk = OracleWalk(CAPITALS, chains_of(CAPITALS), random.Random(seed), config, ("currency",))
+    walk = OracleWalk(CAPITALS, chains_of(CAPITALS), random.Random(seed), config, HABITS)
     turns, left = walk.turns(), list(answers)
     texts = [next(turns)]
     while "</answer>" not in texts[-1]:
@@ -92,37 +102,42 @@ def test_what_an_observation_lists(observation: str, items: list[str], handle: s
     assert shown_handle(observation) == handle
 
 
+HOP_KINDS = {"wrong direction", "wrong relation", "skipped hop", "needless hop", "extra hop"}
+
+
 @pytest.mark.parametrize(
-    ("entity_form", "possible"),
-    [
-        ("list", {"wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop"}),
-        ("handle", {"wrong direction", "wrong relation", "skipped hop", "extra hop"}),
-    ],
+    ("entity_form", "possible"), [("list", HOP_KINDS | {"wrong name"}), ("handle", HOP_KINDS)]
 )
 def test_every_kind_of_detour_is_drawn_and_then_left(entity_form: EntityForm, possible: set[str]) -> None:
     config = OracleConfig(look_rate=0.0, detour_rate=1.0, entity_form=entity_form)
     mark = ("#3: ", "#4: ") if entity_form == "handle" else ("", "")
-    kinds = set()
-    for seed in range(60):
+    drawn: Counter[str] = Counter()
+    firsts = 0
+    for seed in range(120):
         walk, texts = walked(config, seed, f"{mark[0]}Switzerland", f"{mark[1]}Bern")
         (number,) = walk.unlearned
         (kind,) = walk.traits.keys() & possible
-        kinds.add(kind)
+        drawn[kind] += 1
+        firsts += number == 0
         wrong, right = texts[number], texts[number + 1]
         assert wrong != right
         if kind == "extra hop":
             assert right == texts[-1]
-            assert '"currency"' in wrong
+            assert '"timezone"' in wrong
             assert '("#4"' in wrong or '("Bern"' in wrong
         else:
             assert ("get_head" in wrong) == (kind == "wrong direction")
-            assert ('"currency"' in wrong) == (kind == "wrong relation")
-            assert ('"capital"' in wrong and '"borders"' in right) == (kind == "skipped hop")
+            is_short = '"capital"' in wrong and "except" not in wrong and "get_tail" in wrong and number == 0
+            assert is_short == (kind == "skipped hop")
+            assert (
+                "country tails, then borders tails" in wrong and '"country"' in wrong and number == 0
+            ) == (kind == "needless hop")
             entities = {"list": ("France", "Switzerland"), "handle": ("#1", "#3 except #2")}[entity_form]
             assert any(f'("{entity}"' in wrong for entity in entities) == (kind != "wrong name")
             assert "get_tail_entities" in right
         assert texts[-1].endswith("<answer> Bern</answer>")
-    assert kinds == possible
+    assert drawn.keys() == possible
+    assert firsts > 60
 
 
 def test_no_detour_without_a_search_to_spare() -> None:
@@ -158,9 +173,10 @@ def test_a_misspelt_name_is_near_and_different() -> None:
 def test_short_names_and_handles_are_not_misspelt() -> None:
     rng = random.Random(0)
     for name in ("Oman", None):
-        kinds = {draw_detour(rng, [Hop("tail", "capital")], name, ()).kind for _ in range(30)}
+        kinds = {draw_detour(rng, [Hop("tail", "capital")], name, Habits()).kind for _ in range(30)}
         assert kinds == {"wrong direction"}
-    wrong = draw_detour(rng, [Hop("tail", "capital")], None, ("capital",))
+    only_capitals = Habits([[Chain("Peru", (Hop("tail", "capital"),))]])
+    wrong = draw_detour(rng, [Hop("tail", "capital")], None, only_capitals)
     assert wrong == Detour("wrong direction", Hop("head", "capital"))
 
 
@@ -170,14 +186,28 @@ def test_one_hop_is_changed_or_left_out_and_the_chains_stay() -> None:
     assert changed == [Chain("France", (Hop("tail", "borders"), Hop("head", "capital")))]
     shorter = mistaken(chains, 0, 0, Detour("skipped hop", Hop("tail", "capital")))
     assert shorter == [Chain("France", (Hop("tail", "capital"),))]
+    longer = mistaken(chains, 0, 0, Detour("needless hop", Hop("tail", "country")))
+    assert longer == [Chain("France", (Hop("tail", "country"), *chains[0].steps))]
     assert chains[0].steps == (Hop("tail", "borders"), Hop("tail", "capital"))
 
 
 def test_a_hop_is_skipped_only_where_another_follows() -> None:
     steps = [Hop("tail", "borders"), Without("Spain"), Hop("tail", "capital")]
-    drawn = {draw_detour(random.Random(seed), steps, None, ()) for seed in range(30)}
+    drawn = {draw_detour(random.Random(seed), steps, None, Habits()) for seed in range(30)}
     skipped = Detour("skipped hop", Hop("tail", "capital"))
     assert drawn == {Detour("wrong direction", Hop("head", "borders")), skipped}
+
+
+def test_a_hop_too_many_is_one_that_another_question_would_need() -> None:
+    needless = Detour("needless hop", Hop("tail", "country"))
+    drawn = {draw_detour(random.Random(seed), [Hop("tail", "borders")], None, HABITS) for seed in range(30)}
+    assert needless in drawn
+    drawn = {draw_detour(random.Random(seed), [Hop("tail", "capital")], None, HABITS) for seed in range(30)}
+    assert needless not in drawn
+    usual = draw_extra_hop(random.Random(0), Hop("tail", "capital"), HABITS)
+    assert usual == Detour("extra hop", Hop("tail", "timezone"))
+    unusual = {draw_extra_hop(random.Random(seed), Hop("tail", "timezone"), HABITS).hop for seed in range(60)}
+    assert len(unusual) == 8
 
 
 def played(limits: GenerationConfig, client: KGClient, questions: Sequence[Question]) -> list[Episode]:
@@ -208,8 +238,7 @@ def test_walks_with_detours_learn_the_way_back_only(world: World) -> None:
     config = OracleConfig(look_rate=0.0, detour_rate=1.0)
     questions = [question for question in world.questions["train"] if question.num_hops == 2][:60]
     walks, report = build_walks(questions, world.store, ByteTokenizer(), LIMITS, 24, oracle=config)
-    kinds = ("wrong direction", "wrong relation", "wrong name", "skipped hop", "extra hop")
-    detours = sum(report.traits[kind] for kind in kinds)
+    detours = sum(report.traits[kind] for kind in (*HOP_KINDS, "wrong name"))
     assert detours == len(walks) == 24
     for walk in walks:
         text = bytes(walk.response_ids).decode()
