@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.candidates import Candidate, CandidateFinder
+from kg_r1.data.composing import with_composed
 from kg_r1.data.evidence_path import join_chains
 from kg_r1.data.patterns import GROUPS, Pattern
 from kg_r1.data.patterns_conjunctive import CONJUNCTIVE
@@ -94,6 +95,8 @@ class _Writer:
         self, pattern: Pattern, candidates: Sequence[Candidate], split: str
     ) -> Iterator[tuple[Candidate, str]]:
         phrasings = split_phrasings(pattern.name, pattern.phrasings, self._seed)[split]
+        if split == "train":
+            phrasings = with_composed(pattern, phrasings, self._seed)
         rng = random.Random(f"{self._seed}:words:{split}:{pattern.name}")
         starts = [rng.randrange(len(phrasings)) for _ in candidates]
         for turn in range(len(phrasings)):

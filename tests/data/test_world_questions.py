@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from kg_r1.data.candidates import MAX_SET
+from kg_r1.data.composing import with_composed
 from kg_r1.data.evidence_path import chains_of, hop_group, is_conjunctive
 from kg_r1.data.patterns import GROUPS, MIN_PHRASINGS, NAMESAKE
 from kg_r1.data.splits import SPLITS, split_entities, split_name, split_phrasings
@@ -90,7 +91,8 @@ def test_phrasings_of_one_split_occur_in_no_other(world: World) -> None:
     for split, questions in world.questions.items():
         for question in questions[:1000]:
             pattern = patterns[question.question_type]
-            allowed = split_phrasings(pattern.name, pattern.phrasings, seed=0)
+            allowed = dict(split_phrasings(pattern.name, pattern.phrasings, seed=0))
+            allowed["train"] = with_composed(pattern, allowed["train"], seed=0)
             others = [text for other in SPLITS if other != split for text in allowed[other]]
             assert any(_fits(phrasing, question, world) for phrasing in allowed[split]), question
             assert not any(_fits(phrasing, question, world) for phrasing in others), question
