@@ -21,14 +21,16 @@ SLIP_RATE = (
     0.6  # of the detours where the plan can be a hop too short or too long, as models' are (docs/log.md)
 )
 
+DetourKind = Literal[
+    "wrong direction", "wrong relation", "wrong name", "skipped hop", "needless hop", "extra hop"
+]
+
 
 @dataclass(frozen=True)
 class Detour:
     """A mistake: the hop that is taken instead, and the misspelt name where the name is what is wrong."""
 
-    kind: Literal[
-        "wrong direction", "wrong relation", "wrong name", "skipped hop", "needless hop", "extra hop"
-    ]
+    kind: DetourKind
     hop: Hop
     name: str | None = None
 
@@ -67,7 +69,8 @@ def draw_detour(
         habits: the hops and relations to take by mistake.
     """
     hop, *later = (step for step in steps if isinstance(step, Hop))
-    slips = [Detour("skipped hop", later[0])] if later else []
+    # Twice, since there are fewer places for it: only where another hop follows.
+    slips = [Detour("skipped hop", later[0])] * 2 if later else []
     if before := habits.before.get(hop):
         slips.append(Detour("needless hop", rng.choice(before)))
     if slips and rng.random() < SLIP_RATE:

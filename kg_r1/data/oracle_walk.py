@@ -172,7 +172,7 @@ class OracleWalk:
         if is_more:
             return more_thought(self._rng, self._said, chain, step)
         if detour is not None:
-            return back_thought(self._rng, self._said, chain, step, is_name=detour.name is not None)
+            return back_thought(self._rng, self._said, chain, step, detour.kind)
         if chain == 0 and step == 0:
             return first_thought(self._rng, self._said)
         return next_thought(self._rng, self._said, chain, step)

@@ -7,9 +7,10 @@ so that the plan is learned and not one sentence.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kg_r1.data.evidence_path import Chain, Without
+from kg_r1.data.oracle_detours import DetourKind
 from kg_r1.kg.paths import Hop
 
 _FIRST = (
@@ -35,9 +36,19 @@ _LAST_OF_SEVERAL = (
     "No step remains: what do the lists have in common?",
     "Done, the answer is what the lists share.",
 )
-_BACK = ("That was the wrong way.", "Not what I need.", "That does not help.", "I go back.")
+# Each kind of mistake has its own words: where all had the same, models said them and asked the same again.
+_BACK: Mapping[DetourKind, tuple[str, ...]] = {
+    "wrong direction": ("The other direction.", "Heads and tails were mixed up.", "It runs the other way."),
+    "wrong relation": (
+        "Another relation is needed.",
+        "That relation does not help.",
+        "Not the right relation.",
+    ),
+    "skipped hop": ("A step is missing: {relation}.", "First {relation}.", "Before that comes {relation}."),
+    "needless hop": ("That step is not needed.", "One step less is enough.", "I leave that step out."),
+    "wrong name": ("The name is spelt otherwise.", "I take the name as the graph spells it."),
+}
 _TOO_FAR = ("That was one step too many.", "I had the answer before.", "No further step was needed.")
-_RESPELL = ("The name is spelt otherwise.", "I take the name as the graph spells it.")
 _LOOK = (
     "Which relations are there?",
     "First I see which relations it has.",
@@ -56,9 +67,11 @@ def next_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: 
     return rng.choice(_NEXT).format(plan=plan_words(chains, chain, step))
 
 
-def back_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int, is_name: bool) -> str:
+def back_thought(rng: random.Random, chains: Sequence[Chain], chain: int, step: int, kind: DetourKind) -> str:
     """After a search that led nowhere: what was wrong, and the plan from the hop at `step` on."""
-    said = rng.choice(_RESPELL if is_name else _BACK)
+    hop = chains[chain].steps[step]
+    assert isinstance(hop, Hop)
+    said = rng.choice(_BACK[kind]).format(relation=hop.relation)
     return f"{said} {next_thought(rng, chains, chain, step)}"
 
 
