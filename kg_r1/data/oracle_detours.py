@@ -47,7 +47,7 @@ class Habits:
     def __init__(self, plans: Iterable[Sequence[Chain]] = ()) -> None:
         self.before: dict[Hop, list[Hop]] = defaultdict(list)
         self.after: dict[Hop, list[Hop]] = defaultdict(list)
-        relations = set()
+        relations: set[str] = set()
         for chain in (chain for plan in plans for chain in plan):
             hops = [step for step in chain.steps if isinstance(step, Hop)]
             relations.update(hop.relation for hop in hops)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("kg_r1", "verl_ext")
+PACKAGES = ("kg_r1", "verl_ext", "kblampp")
 # Each layer may import itself and those before it.
 LAYERS = ("kg_r1.kg", "kg_r1.search", "kg_r1.llm_agent", "kg_r1.reward")
 TOPS = ("kg_r1.data", "kg_r1.eval")
@@ -57,6 +57,8 @@ def test_imports_run_one_way(path: Path) -> None:
             assert not imported.startswith(("verl", "kblampp")), f"{relative} imports {imported}"
             if imported == "torch" or imported.startswith("torch."):
                 assert str(relative).startswith(TORCH_FILES), f"{relative} imports torch"
+        if module.startswith("kblampp"):
+            assert not imported.startswith(("verl", "kg_r1")), f"{relative} imports {imported}"
         imported_rank = layer_of(imported)
         if rank is not None:
             assert not imported.startswith(TOPS), f"{relative} imports {imported}, which is above it"
