@@ -12,6 +12,7 @@ from pathlib import Path
 from kblampp.align import steps
 from kblampp.align.errors import AlignError
 from kblampp.align.providers import DEFAULT_HOST
+from kblampp.encoders.config import PRECISIONS
 from kblampp.encoders.errors import EncoderError
 
 DEFAULT_STUDENT = "hf:models/all-MiniLM-L6-v2"
@@ -45,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--folder", type=Path, default=Path("runs/align"), help="where data, artifacts and reports lie"
         )
+        if name != "build-dataset":
+            made.add_argument(
+                "--dtype", choices=PRECISIONS, default="float32", help="of weights of hf: models"
+            )
         made.set_defaults(step=step, key=os.environ.get(KEY_VARIABLE))
         return made
 

@@ -16,6 +16,10 @@ def whole(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
+    # mkstemp makes the file private; it gets the permissions that open() would have given.
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
     try:
         yield temporary
         with temporary.open("rb") as written:

@@ -20,7 +20,10 @@ HIDDEN_FACTOR = 2  # the small network's width, over the teacher's
 
 
 class AlignmentHead(nn.Module):
-    """Student vectors [n, d_student] to the teacher's space [n, d_teacher]; inputs are brought to length 1.
+    """Student vectors [n, d_student] to the teacher's space [n, d_teacher].
+
+    Inputs are brought to length 1, and then, with `standardise`, to mean 0 and deviation 1 in each dimension:
+    a language model's vectors share most of their length, and descent is slow along what is left.
 
     Args:
         d_student: length of a student's vector.
@@ -28,10 +31,15 @@ class AlignmentHead(nn.Module):
         kind: 'linear', or 'mlp': two layers with GELU between, beside a linear way round them.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, d_student: int, d_teacher: int, kind: HeadKind = "linear") -> None:
         super().__init__()
         self.kind = kind
         self.d_student, self.d_teacher = d_student, d_teacher
+        self.register_buffer("mean", torch.zeros(d_student))
+        self.register_buffer("deviation", torch.ones(d_student))
         self.linear = nn.Linear(d_student, d_teacher)
         self.deep: nn.Module | None = None
         if kind == "mlp":
@@ -47,11 +55,17 @@ class AlignmentHead(nn.Module):
             head.linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias, dtype=np.float32)))
         return head
 
+    def standardise(self, student: Tensor) -> None:
+        """Takes mean and deviation from training vectors [n, d_student]."""
+        unit = nn.functional.normalize(student, dim=-1)
+        self.mean = unit.mean(dim=0)
+        self.deviation = unit.std(dim=0).clamp(min=1e-6)
+
     def forward(self, student: Tensor) -> Tensor:
         """[n, d_student] -> [n, d_teacher]."""
-        unit = nn.functional.normalize(student, dim=-1)
-        mapped: Tensor = self.linear(unit)
-        return mapped if self.deep is None else mapped + self.deep(unit)
+        standard = (nn.functional.normalize(student, dim=-1) - self.mean) / self.deviation
+        mapped: Tensor = self.linear(standard)
+        return mapped if self.deep is None else mapped + self.deep(standard)
 
     def apply_to(self, student: np.ndarray) -> np.ndarray:
         """As `forward`, without gradients."""

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 
 from kblampp.align.errors import ProviderError
+from kblampp.encoders.config import Precision
 
 DEFAULT_HOST = "http://127.0.0.1:11434"  # Ollama's
 TIMEOUT_S = 300.0  # the first request loads the model
@@ -84,30 +85,36 @@ class LocalProvider:
 
     Args:
         model: a folder or a model of the hub.
+        dtype: of the weights; bfloat16 is several times as fast on processors that have it.
         batch_size: texts in one forward pass.
         max_length: tokens of a text.
     """
 
-    def __init__(self, model: str, batch_size: int = 32, max_length: int = 128) -> None:
+    def __init__(
+        self, model: str, dtype: Precision = "float32", batch_size: int = 32, max_length: int = 128
+    ) -> None:
         # Loading torch takes seconds that a server's user need not wait.
         from kblampp.encoders.loading import load_by_family
 
         folder = Path(model)
-        self._encoder = load_by_family(model, batch_size=batch_size, max_length=max_length)
-        self.name = f"{_IN_PROCESS}{folder.name if folder.is_dir() else model}:{self._encoder.revision[:12]}"
+        self._encoder = load_by_family(model, dtype=dtype, batch_size=batch_size, max_length=max_length)
+        name = folder.name if folder.is_dir() else model
+        self.name = f"{_IN_PROCESS}{name}:{self._encoder.revision[:12]}:{dtype}"
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """See `EmbeddingProvider.embed`."""
         return self._encoder.encode(texts)
 
 
-def make_provider(model: str, host: str = DEFAULT_HOST, key: str | None = None) -> EmbeddingProvider:
+def make_provider(
+    model: str, host: str = DEFAULT_HOST, key: str | None = None, dtype: Precision = "float32"
+) -> EmbeddingProvider:
     """The provider of a model: 'hf:' and a folder or hub name, or a name at a server.
 
     A host that ends with `/v1` is spoken to as OpenAI's, any other as Ollama's.
     """
     if model.startswith(_IN_PROCESS):
-        return LocalProvider(model.removeprefix(_IN_PROCESS))
+        return LocalProvider(model.removeprefix(_IN_PROCESS), dtype)
     if host.rstrip("/").endswith("/v1"):
         return OpenAIProvider(host, model, key)
     return OllamaProvider(host, model)

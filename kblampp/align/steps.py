@@ -41,7 +41,7 @@ def env_check(options: argparse.Namespace) -> str:
     for role in ("student", "teacher"):
         model, host = getattr(options, f"{role}_model"), getattr(options, f"{role}_host")
         started = time.perf_counter()
-        vector = make_provider(model, host, options.key).embed([PROBE])
+        vector = make_provider(model, host, options.key, options.dtype).embed([PROBE])
         lines.append(f"{role}: {model}, {vector.shape[1]} dimensions, {time.perf_counter() - started:.1f} s")
     return "\n".join(lines)
 
@@ -69,7 +69,7 @@ def cache_teacher(options: argparse.Namespace) -> str:
     """Asks the teacher for the vector of every text; those that are kept already are not asked for."""
     data = options.folder / "data"
     texts = [*unique_texts(read_dataset(data / "dataset.jsonl")), *_distractors(data)]
-    provider = make_provider(options.model, options.host, options.key)
+    provider = make_provider(options.model, options.host, options.key, options.dtype)
     vectors = embed_all(provider, texts, data / "vectors.sqlite", "teacher")
     save_vectors(data, "teacher", vectors)
     return f"{len(vectors.rows):,} vectors of {vectors.name}, {vectors.matrix.shape[1]} dimensions, in {data}"
@@ -133,7 +133,7 @@ def demo(options: argparse.Namespace) -> str:
     head, about = load_head(options.folder / "artifacts" / "align_head.safetensors")
     texts = [one.text for one in test]
     index = unit(load_vectors(data, "teacher").of(texts))
-    provider = make_provider(options.student_model, options.student_host, options.key)
+    provider = make_provider(options.student_model, options.student_host, options.key, options.dtype)
     _check_student(provider, about)
     lines: list[str] = []
     for one in random.Random(options.seed).sample(test, min(options.samples, len(test))):
@@ -149,7 +149,7 @@ def demo(options: argparse.Namespace) -> str:
 
 
 def _student(options: argparse.Namespace, texts: Sequence[str], data: Path) -> Vectors:
-    provider = make_provider(options.student_model, options.student_host, options.key)
+    provider = make_provider(options.student_model, options.student_host, options.key, options.dtype)
     return embed_all(provider, texts, data / "vectors.sqlite", "student")
 
 

@@ -66,6 +66,7 @@ def train_head(
     num_kept = max(1, round(len(x) * VALIDATION_SHARE))
     kept, learned = order[:num_kept], order[num_kept:]
     head = AlignmentHead(x.shape[1], y.shape[1], config.kind)
+    head.standardise(x[learned])
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )

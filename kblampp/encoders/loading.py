@@ -122,8 +122,8 @@ def _repooled(module: nn.Module, config: EncoderConfig) -> nn.Module:
 def _model_options(config: EncoderConfig, device: str) -> dict[str, Any]:
     """What `from_pretrained` is told."""
     if config.num_bits is None:
-        # On a processor half precision is slower than full.
-        return {"dtype": torch.float32 if device == "cpu" else torch.bfloat16}
+        default = "float32" if device == "cpu" else "bfloat16"
+        return {"dtype": getattr(torch, config.dtype or default)}
     if importlib.util.find_spec("bitsandbytes") is None:
         raise QuantisationUnavailable(
             f"{config.num_bits}-bit weights need the package bitsandbytes; install it, or leave the flag out"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kblampp.align.cli import main as align
 from kg_r1.eval.options import parser
 from kg_r1.search.actions import ACTION_REGISTRY
 
@@ -17,13 +18,19 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "data
 # Folders that a run or an install makes; a page may name what will be in them.
 MADE = ("runs/", "models/", "data_kg/", ".venv/", "outputs/")
 PATH = re.compile(
-    r"(?<![\w/.-])((?:kg_r1|verl_ext|configs|scripts|tests|docs|examples|requirements|data_kg|benchmarks)/"
+    r"(?<![\w/.-])((?:kg_r1|verl_ext|kblampp|configs|scripts|tests|docs|examples|requirements|data_kg|benchmarks)/"
     r"[\w./-]*\w)"
 )
-MODULE = re.compile(r"python3? -m ((?:kg_r1|verl_ext)[\w.]*)")
+MODULE = re.compile(r"python3? -m ((?:kg_r1|verl_ext|kblampp)[\w.]*)")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)\b")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][\w-]*)")
+STEP = re.compile(r"kblampp-align ([a-z][a-z-]*)")
+STEPS = ("env-check", "build-dataset", "cache-teacher", "train", "eval", "demo")
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+SUBCOMMANDS: dict[str, tuple[str | None, ...]] = {
+    "kg_r1.data.build": ("world", "metaqa", "walks"),
+    "kblampp.zerog.cli": ("build-world", "train", "eval"),
+}
 
 
 def code_of(page: Path) -> list[str]:
@@ -63,6 +70,8 @@ def test_every_make_target_exists(page: Path) -> None:
         "verl_ext.walks",
         "verl_ext.evaluate",
         "verl_ext.curves",
+        "kblampp.encoders.fetch",
+        "kblampp.zerog.cli",
     ],
 )
 def test_every_option_shown_with_a_command_is_one(module: str) -> None:
@@ -73,13 +82,32 @@ def test_every_option_shown_with_a_command_is_one(module: str) -> None:
                 command = line.split(f"-m {module}", 1)[1].split("`")[0].split("#")[0]
                 shown.update(OPTION.findall(command))
     help_text = ""
-    subcommands = ["world", "metaqa", "walks"] if module == "kg_r1.data.build" else [None]
-    for subcommand in subcommands:
+    for subcommand in SUBCOMMANDS.get(module, (None,)):
         command = [sys.executable, "-m", module, *([subcommand] if subcommand else []), "--help"]
         help_text += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     if module == "verl_ext.evaluate":  # the rest of its options it hands on
         help_text += parser().format_help()
     assert shown <= set(OPTION.findall(help_text))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_option_shown_with_a_step_of_the_alignment_is_one(
+    step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = set()
+    for page in PAGES:
+        for code in code_of(page):
+            for line in code.replace("\\\n", " ").splitlines():
+                if line.strip().startswith(f"kblampp-align {step}"):
+                    shown.update(OPTION.findall(line.split("#")[0]))
+    with pytest.raises(SystemExit):
+        align([step, "--help"])
+    assert shown <= set(OPTION.findall(capsys.readouterr().out))
+
+
+def test_every_step_of_the_alignment_that_a_page_shows_exists() -> None:
+    shown = {name for page in PAGES for code in code_of(page) for name in STEP.findall(code)}
+    assert shown == set(STEPS)
 
 
 def test_every_action_is_documented() -> None:

@@ -112,6 +112,15 @@ def test_no_text_is_an_empty_matrix_and_odd_text_is_encoded(load: Load) -> None:
     assert np.isfinite(vectors).all()
 
 
+def test_half_precision_is_near_full_and_gives_float32(load: Load) -> None:
+    full, half = load("llama"), load("llama", dtype="bfloat16")
+    assert half.model.dtype == torch.bfloat16
+    a, b = full.encode(TEXTS, normalise=True), half.encode(TEXTS, normalise=True)
+    assert b.dtype == np.float32
+    assert (a * b).sum(axis=1).min() > 0.95
+    assert abs(a - b).max() > 1e-4
+
+
 def test_a_long_text_is_cut_at_its_end(load: Load) -> None:
     encoder = load("bert", max_length=4)
     same = encoder.encode(["paris berlin lima", "paris berlin euro"])
