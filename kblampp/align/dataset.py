@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kblampp.align.errors import DatasetError
-from kblampp.align.files import write_text
 from kblampp.align.frames import Frame, fill, read_frames, read_slots, split_frames
+from kblampp.files import write_text
 
 NUM_PARAPHRASES = 4
 NUM_HARD_NEGATIVES = 3

@@ -83,15 +83,17 @@ class _Trial:
         self._fixed = [*self._texts, *(text for text in negatives if text not in set(self._texts))]
         self._sizes = [number for number in NUM_DISTRACTORS if number <= len(others)] or [len(others)]
         self._index = [*self._fixed, *others[: self._sizes[-1]]]
+        self._teacher_index = unit(teacher.of(self._index))
 
     def figures(self, head: AlignmentHead) -> dict[str, float]:
         mapped = head.apply_to(self._student.of(self._texts))
         near = closeness(mapped, self._teacher.of(self._texts), self._mean, self._seed)
         queries = head.apply_to(self._student.of(self._queries))
-        return {**asdict(near), **self._found(queries, self._teacher), **self._shared(queries)}
+        shared = shared_top(queries, self._teacher.of(self._queries), self._teacher_index)
+        return {**asdict(near), **self._found(queries, self._teacher_index), "top 10 shared": shared}
 
     def found_by_teacher(self) -> dict[str, float]:
-        return self._found(self._teacher.of(self._queries), self._teacher)
+        return self._found(self._teacher.of(self._queries), self._teacher_index)
 
     def found_raw(self) -> dict[str, float]:
         """The student in its own space; its cosine with the teacher has the shorter vectors filled up."""
@@ -99,19 +101,15 @@ class _Trial:
         width = max(one.shape[1], other.shape[1])
         a, b, mean = (_filled(rows, width) for rows in (one, other, self._mean[None]))
         near = closeness(a, b, mean[0], self._seed)
-        return {**asdict(near), **self._found(self._student.of(self._queries), self._student)}
+        own_index = self._student.of(self._index)
+        return {**asdict(near), **self._found(self._student.of(self._queries), own_index)}
 
-    def _found(self, queries: np.ndarray, vectors: Vectors) -> dict[str, float]:
-        index = vectors.of(self._index)
+    def _found(self, queries: np.ndarray, index: np.ndarray) -> dict[str, float]:
         figures = {}
         for number in self._sizes:
             found = ranks(queries, index[: len(self._fixed) + number], self._own)
             figures.update({f"{name} of {number}": value for name, value in retrieval(found).items()})
         return figures
-
-    def _shared(self, queries: np.ndarray) -> dict[str, float]:
-        index = self._teacher.of(self._index)
-        return {"top 10 shared": shared_top(queries, self._teacher.of(self._queries), index)}
 
 
 def _filled(rows: np.ndarray, width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kblampp.align.errors import AlignError
-from kblampp.align.files import whole
+from kblampp.files import whole
 
 HeadKind = Literal["linear", "mlp"]
 HIDDEN_FACTOR = 2  # the small network's width, over the teacher's

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kblampp.align.evaluation import Row
-from kblampp.align.files import write_text
+from kblampp.files import write_text
 
 _CLOSE = ("cosine", "p50", "p95", "centred_cosine", "shuffled_cosine", "shuffled_centred_cosine", "spearman")
 

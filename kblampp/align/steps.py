@@ -23,7 +23,6 @@ from kblampp.align.dataset import (
 )
 from kblampp.align.errors import DatasetError
 from kblampp.align.evaluation import evaluate
-from kblampp.align.files import write_text
 from kblampp.align.frames import read_frames
 from kblampp.align.heads import load_head, save_head
 from kblampp.align.paraphrasing import paraphrase
@@ -31,6 +30,7 @@ from kblampp.align.providers import EmbeddingProvider, make_provider
 from kblampp.align.report import markdown, write_report
 from kblampp.align.training import TrainingConfig, train_head
 from kblampp.align.vectors import Vectors, embed_all, load_vectors, save_vectors
+from kblampp.files import write_text
 
 PROBE = "Which river flows through the capital?"
 

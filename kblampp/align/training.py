@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,19 +40,13 @@ class TrainingConfig:
                 raise AlignError(f"{name} must be above 0, not {getattr(self, name)}")
 
 
-def train_head(
-    student: np.ndarray,
-    teacher: np.ndarray,
-    config: TrainingConfig,
-    on_epoch: Callable[[int, float], None] | None = None,
-) -> AlignmentHead:
+def train_head(student: np.ndarray, teacher: np.ndarray, config: TrainingConfig) -> AlignmentHead:
     """Trains on pairs of rows, and returns the head of the epoch with the best cosine on rows kept aside.
 
     Args:
         student: [n, d_student].
         teacher: [n, d_teacher], of the same texts.
         config: how.
-        on_epoch: told the epoch's number, from 1, and its cosine.
     """
     if len(student) != len(teacher) or len(student) < 2:
         raise AlignError(
@@ -82,8 +75,6 @@ def train_head(
             best, best_state = cosine, {name: value.clone() for name, value in head.state_dict().items()}
         left_s = (time.monotonic() - started) / epoch * (config.num_epochs - epoch)
         logger.info("epoch %d of %d: cosine %.4f, %.0f s left", epoch, config.num_epochs, cosine, left_s)
-        if on_epoch is not None:
-            on_epoch(epoch, cosine)
     head.load_state_dict(best_state)
     return head.eval()
 

@@ -11,9 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from kblampp.align.errors import AlignError, NotCached
-from kblampp.align.files import whole, write_text
 from kblampp.align.providers import EmbeddingProvider
 from kblampp.encoders.cache import VectorCache, vector_key
+from kblampp.files import whole, write_text
 
 CHUNK = 128  # texts in one request, and what an interruption loses at most
 

@@ -17,6 +17,7 @@ from kblampp.encoders.config import EncoderConfig
 from kblampp.encoders.errors import EncoderError
 from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
+from kblampp.files import write_text
 from kblampp.zerog.errors import CheckpointError
 from kblampp.zerog.model import ModelConfig
 
@@ -74,9 +75,7 @@ def save_checkpoint(encoder: TextEncoder, record: Record, folder: Path) -> None:
 def save_record(record: Record, folder: Path) -> None:
     """Writes the record of a checkpoint, or puts a new one in the old one's place."""
     text = json.dumps(asdict(record), default=str, indent=1, ensure_ascii=False)
-    unfinished = folder / f".{RECORD}.part"
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(folder / RECORD)
+    write_text(folder / RECORD, text + "\n")
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:

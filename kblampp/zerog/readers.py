@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kblampp.files import write_text
 from kblampp.zerog.errors import FileError
 from kblampp.zerog.graph import NO_LABEL, SPLITS, TextGraph, random_split
 from kblampp.zerog.published import read_fields
@@ -56,10 +57,7 @@ def write_json(graph: TextGraph, path: Path) -> None:
         "y": graph.y.tolist(),
     }
     values |= {f"{which}_mask": getattr(graph, f"{which}_mask").tolist() for which in SPLITS}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, json.dumps(values, ensure_ascii=False) + "\n")
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

@@ -78,9 +78,10 @@ def test_an_encoder_may_be_trained_whole_and_a_decoder_not(load: Load) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
+@pytest.mark.parametrize("flag", ["load_in_4bit", "load_in_8bit"])
 @pytest.mark.parametrize("model_type", ["bert", "llama"])
-def test_four_bits_are_near_full_precision_and_take_lora_only(load: Load, model_type: str) -> None:
-    full, quantised = load(model_type), load(model_type, load_in_4bit=True)
+def test_few_bits_are_near_full_precision_and_take_lora_only(load: Load, model_type: str, flag: str) -> None:
+    full, quantised = load(model_type), load(model_type, **{flag: True})
     a, b = full.encode(TEXTS, normalise=True), quantised.encode(TEXTS, normalise=True)
     assert (a * b).sum(axis=1).min() > 0.9
     assert abs(a - b).max() > 1e-4
