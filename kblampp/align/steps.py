@@ -6,8 +6,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ from kblampp.align.paraphrasing import paraphrase
 from kblampp.align.providers import EmbeddingProvider, make_provider
 from kblampp.align.report import markdown, write_report
 from kblampp.align.training import TrainingConfig, train_head
-from kblampp.align.vectors import Vectors, embed_all, load_vectors, save_vectors
+from kblampp.align.vectors import embed_all, load_vectors, save_vectors
 from kblampp.files import write_text
 
 PROBE = "Which river flows through the capital?"
@@ -71,6 +70,10 @@ def cache_teacher(options: argparse.Namespace) -> str:
     texts = [*unique_texts(read_dataset(data / "dataset.jsonl")), *_distractors(data)]
     provider = make_provider(options.model, options.host, options.key, options.dtype)
     vectors = embed_all(provider, texts, data / "vectors.sqlite", "teacher")
+    if vectors.s_per_1000 is None and (data / "teacher_index.json").is_file():
+        # Nothing was computed this time; what it took is known from before.
+        earlier = load_vectors(data, "teacher")
+        vectors = replace(vectors, s_per_1000=earlier.s_per_1000 if earlier.name == vectors.name else None)
     save_vectors(data, "teacher", vectors)
     return f"{len(vectors.rows):,} vectors of {vectors.name}, {vectors.matrix.shape[1]} dimensions, in {data}"
 
@@ -91,7 +94,7 @@ def train(options: argparse.Namespace) -> str:
     texts = unique_texts(of_split(read_dataset(data / "dataset.jsonl"), "train"))
     teacher = load_vectors(data, "teacher")
     wanted = teacher.of(texts)
-    student = _student(options, texts, data)
+    student = embed_all(_student(options), texts, data / "vectors.sqlite", "student")
     started = time.perf_counter()
     head = train_head(student.of(texts), wanted, config)
     seconds = time.perf_counter() - started
@@ -114,11 +117,20 @@ def evaluate_step(options: argparse.Namespace) -> str:
     sentences, distractors = read_dataset(data / "dataset.jsonl"), _distractors(data)
     head, about = load_head(options.folder / "artifacts" / "align_head.safetensors")
     teacher = load_vectors(data, "teacher")
-    student = _student(options, [*unique_texts(sentences), *distractors], data)
-    _check_student(student, about)
+    provider = _student(options)
+    _check_student(provider, about)
+    texts = [*unique_texts(sentences), *distractors]
+    student = embed_all(provider, texts, data / "vectors.sqlite", "student")
     rows = evaluate(head, sentences, student, teacher, distractors, options.seed)
+    # The student's own speed, now and on this machine; the teacher's is that of when it was asked.
+    queries = [text for one in of_split(sentences, "test") for text in one.paraphrases]
+    started = time.perf_counter()
+    provider.embed(queries)
+    student_s = (time.perf_counter() - started) / len(queries) * 1000
     facts = {
         **about,
+        "student, s for 1,000 texts": round(student_s, 2),
+        "teacher, s for 1,000 texts": teacher.s_per_1000 and round(teacher.s_per_1000, 2),
         "test sentences": len(of_split(sentences, "test")),
         "distractors": len(distractors),
     }
@@ -133,7 +145,7 @@ def demo(options: argparse.Namespace) -> str:
     head, about = load_head(options.folder / "artifacts" / "align_head.safetensors")
     texts = [one.text for one in test]
     index = unit(load_vectors(data, "teacher").of(texts))
-    provider = make_provider(options.student_model, options.student_host, options.key, options.dtype)
+    provider = _student(options)
     _check_student(provider, about)
     lines: list[str] = []
     for one in random.Random(options.seed).sample(test, min(options.samples, len(test))):
@@ -148,12 +160,11 @@ def demo(options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _student(options: argparse.Namespace, texts: Sequence[str], data: Path) -> Vectors:
-    provider = make_provider(options.student_model, options.student_host, options.key, options.dtype)
-    return embed_all(provider, texts, data / "vectors.sqlite", "student")
+def _student(options: argparse.Namespace) -> EmbeddingProvider:
+    return make_provider(options.student_model, options.student_host, options.key, options.dtype)
 
 
-def _check_student(student: Vectors | EmbeddingProvider, about: dict[str, object]) -> None:
+def _check_student(student: EmbeddingProvider, about: dict[str, object]) -> None:
     if student.name != about.get("student"):
         raise DatasetError(
             f"the head was trained for the student {about.get('student')}, not for {student.name}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ class Vectors:
     name: str
     rows: dict[str, int]
     matrix: np.ndarray
+    s_per_1000: float | None = None
+    """Seconds for a thousand texts, where any was computed and not found."""
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
         """float32 [len(texts), d]. Raises NotCached for a text that is not there."""
@@ -49,6 +52,7 @@ def embed_all(provider: EmbeddingProvider, texts: Sequence[str], store: Path, la
         known = cache.get(keys)
         missing = [number for number, key in enumerate(keys) if key not in known]
         with tqdm(total=len(missing), desc=label, unit="text", disable=not missing) as bar:
+            started = time.perf_counter()
             for start in range(0, len(missing), CHUNK):
                 part = missing[start : start + CHUNK]
                 made = provider.embed([unique[number] for number in part])
@@ -56,20 +60,22 @@ def embed_all(provider: EmbeddingProvider, texts: Sequence[str], store: Path, la
                 cache.put(new)
                 known.update(new)
                 bar.update(len(part))
+            seconds = time.perf_counter() - started
     lengths = {len(known[key]) for key in keys}
     if len(lengths) > 1:
         raise AlignError(
             f"{provider.name} gave vectors of lengths {sorted(lengths)}; delete {store} and go on"
         )
     matrix = np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), dtype=np.float32)
-    return Vectors(provider.name, {text: number for number, text in enumerate(unique)}, matrix)
+    rows = {text: number for number, text in enumerate(unique)}
+    return Vectors(provider.name, rows, matrix, seconds / len(missing) * 1000 if missing else None)
 
 
 def save_vectors(folder: Path, which: str, vectors: Vectors) -> None:
-    """Writes `<which>_embeddings.npy` and `<which>_index.json` (name, and the texts in the rows' order)."""
+    """Writes `<which>_embeddings.npy` and `<which>_index.json` (name, speed, texts in the rows' order)."""
     with whole(folder / f"{which}_embeddings.npy") as temporary:
         np.save(temporary, vectors.matrix, allow_pickle=False)
-    index = {"name": vectors.name, "texts": list(vectors.rows)}
+    index = {"name": vectors.name, "s_per_1000": vectors.s_per_1000, "texts": list(vectors.rows)}
     write_text(folder / f"{which}_index.json", json.dumps(index, ensure_ascii=False, indent=0) + "\n")
 
 
@@ -88,4 +94,5 @@ def load_vectors(folder: Path, which: str) -> Vectors:
             f"{which}_index.json in {folder} names {len(texts)} texts, {which}_embeddings.npy has "
             f"{len(matrix)} rows; run `kblampp-align cache-teacher` again"
         )
-    return Vectors(str(index["name"]), {text: number for number, text in enumerate(texts)}, matrix)
+    rows = {text: number for number, text in enumerate(texts)}
+    return Vectors(str(index["name"]), rows, matrix, index.get("s_per_1000"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kblampp.encoders.errors import ModelNotFound
+from kblampp.encoders.errors import ModelNotFound, UnknownArchitecture
 
 # Weights in other formats would have to be unpickled.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py")
@@ -56,6 +57,19 @@ def find_checkpoint(model: str, revision: str | None = None) -> Checkpoint:
             "(model.save_pretrained writes safetensors)"
         )
     return Checkpoint(folder, commit)
+
+
+def read_config(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The config of a checkpoint. Raises UnknownArchitecture when transformers cannot read it."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+    except (ValueError, KeyError) as error:
+        # transformers names neither the folder nor a way out.
+        raise UnknownArchitecture(
+            f"transformers cannot read the config in {folder}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _from_hub(model: str, revision: str | None) -> Path:

@@ -10,11 +10,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from torch import nn
-from transformers import AutoConfig, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
-from kblampp.encoders.checkpoint import Checkpoint, find_checkpoint
+from kblampp.encoders.checkpoint import Checkpoint, find_checkpoint, read_config
 from kblampp.encoders.config import TEXT_ENCODERS, EncoderConfig
-from kblampp.encoders.errors import QuantisationUnavailable, UnknownArchitecture, WrongFamily
+from kblampp.encoders.errors import QuantisationUnavailable, WrongFamily
 from kblampp.encoders.families import ABSOLUTE_POSITIONS, Family, family_of
 from kblampp.encoders.text_encoder import TextEncoder
 
@@ -31,7 +31,7 @@ def load_encoder(config: EncoderConfig) -> TextEncoder:
         QuantisationUnavailable: 4 or 8 bits without bitsandbytes.
     """
     checkpoint = find_checkpoint(config.model, config.revision)
-    family = family_of(_read_config(checkpoint, config.trust_remote_code))
+    family = family_of(read_config(checkpoint.folder, config.trust_remote_code))
     _check_family(family, config)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = _load(checkpoint, family, config, device)
@@ -63,19 +63,9 @@ def load_by_family(model: str, **options: Any) -> TextEncoder:
     Raises as `load_encoder` does, but for WrongFamily.
     """
     checkpoint = find_checkpoint(model, options.get("revision"))
-    family = family_of(_read_config(checkpoint, options.get("trust_remote_code", False)))
+    family = family_of(read_config(checkpoint.folder, options.get("trust_remote_code", False)))
     name = next(name for name, named in TEXT_ENCODERS.items() if named.kind == family.kind)
     return load_encoder(EncoderConfig(name, model_name=model, **options))
-
-
-def _read_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
-    try:
-        return AutoConfig.from_pretrained(str(checkpoint.folder), trust_remote_code=trust_remote_code)
-    except (ValueError, KeyError) as error:
-        # transformers names neither the folder nor a way out.
-        raise UnknownArchitecture(
-            f"transformers cannot read the config in {checkpoint.folder}: {str(error).splitlines()[0]}"
-        ) from error
 
 
 def _check_family(family: Family, config: EncoderConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,8 @@ def test_the_six_steps_against_a_server(
     assert float(rows["linear head"]["recall@10 of 100"]) > float(flat["recall@10 of 100"])
     report = (tmp_path / "reports/alignment_report.md").read_text(encoding="utf-8")
     assert "| ridge |" in report
+    assert re.search(r"- student, s for 1,000 texts: \d", report)
+    assert re.search(r"- teacher, s for 1,000 texts: \d", report)
     config = json.loads((tmp_path / "artifacts/run_config.json").read_text(encoding="utf-8"))
     assert config["training"]["num_epochs"] == 20
     split = json.loads((tmp_path / "data/split.json").read_text(encoding="utf-8"))
@@ -67,7 +70,9 @@ def test_the_teacher_is_asked_once_for_each_text(server: Server, tmp_path: Path)
     asked = [text for _, body, _ in server.requests for text in body["input"]]
     assert len(asked) == len(set(asked)) == len(load_vectors(tmp_path / "data", "teacher").rows)
     server.requests.clear()
+    speed = load_vectors(tmp_path / "data", "teacher").s_per_1000
     assert run(tmp_path, *cache) == 0
+    assert load_vectors(tmp_path / "data", "teacher").s_per_1000 == speed
     assert run(tmp_path, "train", *student(server), "--epochs", "1") == 0
     assert not [body for _, body, _ in server.requests if body["model"] == "large"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,9 @@ def test_the_same_model_in_another_folder_is_the_same(load: Load, tmp_path: Path
         assert len(cache) == 1
 
 
-def write(path: Path, writer: int) -> None:
+def write(path: Path, writer: int, num_keys: int = 400) -> None:
     with VectorCache(path) as cache:
-        for start in range(0, 400, 20):
+        for start in range(0, num_keys, 20):
             keys = [vector_key({"writer": "any"}, str(number)) for number in range(start, start + 20)]
             cache.put({key: np.full(8, float(writer), dtype=np.float32) for key in keys})
 
@@ -94,6 +95,23 @@ def test_two_writers_keep_every_vector_whole(tmp_path: Path) -> None:
     for vector in found.values():
         assert vector.shape == (8,)
         assert len(set(vector.tolist())) == 1
+
+
+def open_all(folder: Path, barrier: Barrier) -> None:
+    for number in range(25):
+        barrier.wait(timeout=60)
+        write(folder / f"{number}.sqlite", 1, num_keys=20)
+
+
+def test_several_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    openers = [context.Process(target=open_all, args=(tmp_path, barrier)) for _ in range(4)]
+    for opener in openers:
+        opener.start()
+    for opener in openers:
+        opener.join(timeout=120)
+        assert opener.exitcode == 0
 
 
 def test_a_vector_that_is_there_is_kept(tmp_path: Path) -> None:
