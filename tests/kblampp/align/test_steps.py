@@ -164,3 +164,22 @@ def test_a_numbered_script_is_its_step(script: Path) -> None:
         cwd=SCRIPTS.parents[1],
     )
     assert finished.stdout.startswith(f"usage: kblampp-align {STEPS[int(script.stem[:2])]} ")
+
+
+def test_an_encoder_is_cut_to_its_first_layers(tmp_path: Path) -> None:
+    folder = tiny.checkpoint(tmp_path / "whole", "bert")
+    command = [
+        sys.executable,
+        str(SCRIPTS.parent / "cut_layers.py"),
+        str(folder),
+        "--out",
+        str(tmp_path / "cut"),
+    ]
+    finished = subprocess.run([*command, "--layers", "3"], capture_output=True, text=True, check=False)
+    assert "has 2 encoder layers" in finished.stderr
+    assert not (tmp_path / "cut").exists()
+    subprocess.run([*command, "--layers", "1"], capture_output=True, check=True)
+    whole, cut = (make_provider(f"hf:{path}") for path in (folder, tmp_path / "cut"))
+    assert abs(whole.embed(["paris"]) - cut.embed(["paris"])).max() > 1e-3
+    config = json.loads((tmp_path / "cut" / "config.json").read_text(encoding="utf-8"))
+    assert config["num_hidden_layers"] == 1
