@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,11 +65,12 @@ def kg(tmp_path: Path) -> WorldKG:
 
 
 @pytest.fixture(scope="module")
-def world() -> WorldKG:
-    folder = ROOT / "data_kg" / "world"
-    if not (folder / "triples.tsv").is_file():
-        pytest.skip("the world KG is not built (python -m kg_r1.data.build world --out data_kg)")
-    return read_world(folder)
+def world(tmp_path_factory: pytest.TempPathFactory) -> WorldKG:
+    """The real one, built as a user builds it."""
+    out = tmp_path_factory.mktemp("data_kg")
+    command = [sys.executable, "-m", "kg_r1.data.build", "world", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return read_world(out / "world")
 
 
 def labels_of(graph: TextGraph) -> list[str]:
