@@ -11,11 +11,17 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import verl_ext.search_path  # noqa: F401
+from kblampp.config import load_config
 from verl_ext.settings import SettingsError, take_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
-PROFILES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+# The trainer's profiles are laid over its defaults by Hydra; the other files are KBLaM++'s.
+PROFILES, INJECTION = [
+    sorted(path.stem for path in CONFIGS.glob("*.yaml") if ("\ndefaults:" in path.read_text()) == is_profile)
+    for is_profile in (True, False)
+]
+BACKBONES = [name for name in INJECTION if name.startswith("backbone_")]
 
 
 def load(name: str, *overrides: str) -> DictConfig:
@@ -47,6 +53,15 @@ def test_a_profile_composes_and_leaves_verl_its_own_keys(name: str) -> None:
     assert settings.search.enable
     assert OmegaConf.select(config, "actor_rollout_ref.rollout.search") is None
     assert OmegaConf.select(config, "reward.kg") is None
+
+
+@pytest.mark.parametrize("backbone", [None, *BACKBONES])
+@pytest.mark.parametrize("name", [name for name in INJECTION if name not in BACKBONES])
+def test_an_injection_config_is_valid_with_every_backbone(name: str, backbone: str | None) -> None:
+    names = [name] if backbone is None else [name, backbone]
+    config = load_config([CONFIGS / f"{name}.yaml" for name in names])
+    assert config.store.path == f"store/{name}"
+    assert config.encoder.named.kind == "encoder"
 
 
 @pytest.mark.parametrize("name", PROFILES)
