@@ -141,7 +141,7 @@ class Config:
     """Width of the injected attention's own queries and keys."""
     inject_layers: list[int] = field(default_factory=lambda: [12, 20])
     value_source: str = "backbone"
-    """One of `VALUE_SOURCES`: the backbone's embeddings of the tail's tokens, the encoder's vector, or both."""
+    """One of `VALUE_SOURCES`: the backbone's embeddings of the tail's tokens, its encoded vector, or both."""
     copy_head: bool = False
     """Mixes the same weights into the output distribution; another mechanism, reported apart."""
     K_top: int = 16
@@ -203,8 +203,8 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{name} is {value!r}; it can be {', '.join(map(str, allowed))}")
     if config.d_k != config.d_ctx or config.d_v != config.d_ctx:
         raise ConfigError(
-            f"d_k {config.d_k} and d_v {config.d_v} must be d_ctx {config.d_ctx}: keys and values on disk are "
-            "the encoder's own vectors"
+            f"d_k {config.d_k} and d_v {config.d_v} must be d_ctx {config.d_ctx}: keys and values on disk "
+            "are the encoder's own vectors"
         )
     if not config.inject_layers or sorted(set(config.inject_layers)) != list(config.inject_layers):
         raise ConfigError(

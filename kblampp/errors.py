@@ -16,7 +16,7 @@ class ConfigError(KblamppError):
 
 
 class DataError(KblamppError):
-    """A file of facts or questions that cannot be used; the message names the file and, if it can, the line."""
+    """A file of facts or questions that cannot be used; the message names the file and the line."""
 
     code = "data_error"
 
