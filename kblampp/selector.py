@@ -1,0 +1,132 @@
+"""From candidates to the facts that are injected, each with its weight alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kblampp.graph_reasoning import GraphReasoning
+from kblampp.kb_store import FactTensors
+from kblampp.scorers import ContextScorer, QueryMap, SemanticScorer, TimeScorer
+
+_UNTRAINED_MARGIN = 4.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen for B questions: of C candidates K, and the null fact, which stands last.
+
+    The null fact says that nothing known answers the question; its value is the refusal.
+    """
+
+    scores: Tensor  # float [B, C + 1]; -inf where there is no candidate
+    places: Tensor  # int64 [B, K]: which candidates
+    log_alpha: Tensor  # float [B, K + 1]
+    facts: FactTensors  # [B, K]; keys and tails with what graph reasoning added
+
+    @property
+    def alpha(self) -> Tensor:
+        """float [B, K + 1]; sums to 1."""
+        return self.log_alpha.exp()
+
+
+class KBSelector(nn.Module):
+    """score = z . k / sqrt(d) + gamma * s_context + eta * s_time, and what graph reasoning adds.
+
+    Args:
+        d: dimensions of keys and questions.
+        gamma, eta, temperature: to start with.
+        is_learnable: whether those three learn.
+        use_graph: relational attention over the candidates.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        *,
+        gamma: float = 1.0,
+        eta: float = 1.0,
+        temperature: float = 1.0,
+        is_learnable: bool = True,
+        use_graph: bool = True,
+    ) -> None:
+        super().__init__()
+        self.query_map = QueryMap(d)
+        self.semantic = SemanticScorer()
+        self.context = ContextScorer()
+        self.time = TimeScorer()
+        self.gamma = nn.Parameter(torch.tensor(gamma), requires_grad=is_learnable)
+        self.eta = nn.Parameter(torch.tensor(eta), requires_grad=is_learnable)
+        self.log_temperature = nn.Parameter(torch.tensor(temperature).log(), requires_grad=is_learnable)
+        self.null = nn.Linear(3, 1)
+        with torch.no_grad():
+            self.null.weight.copy_(torch.tensor([[1.0, 0.0, 0.0]]))
+            self.null.bias.fill_(-_UNTRAINED_MARGIN)
+        self.graph = GraphReasoning(d) if use_graph else None
+
+    def score(
+        self, question: Tensor, asked: Tensor, facts: FactTensors, depth: Tensor, is_real: Tensor
+    ) -> tuple[Tensor, FactTensors]:
+        """Scores of all candidates and the null fact, float [B, C + 1], and the facts as reasoning left them.
+
+        Args:
+            question: float [B, d]: the encoder's vector, of length 1.
+            asked: int [B, 2]: the time that it asks about, in days.
+            facts: candidates [B, C].
+            depth: int [B, C]: how many tails were followed.
+            is_real: bool [B, C].
+        """
+        scores = (
+            self.semantic(self.query_map(question), facts.keys)
+            + self.gamma * self.context(question, facts.contexts)
+            + self.eta * self.time(asked, facts.times)
+        )
+        if self.graph is not None:
+            to_score, to_key, to_value = self.graph(question, facts, scores, depth, is_real)
+            scores = scores + to_score
+            facts = _added(facts, to_key, to_value)
+        scores = scores.masked_fill(~is_real, float("-inf"))
+        return torch.cat([scores, self._null_score(scores)], -1), facts
+
+    def forward(
+        self,
+        question: Tensor,
+        asked: Tensor,
+        facts: FactTensors,
+        depth: Tensor,
+        is_real: Tensor,
+        k: int,
+        must_have: Tensor | None = None,
+    ) -> Selection:
+        """Chooses k facts; arguments as `score`.
+
+        Args:
+            k: how many; all when there are fewer.
+            must_have: bool [B, C]: candidates that are chosen whatever their score, for training.
+        """
+        scores, facts = self.score(question, asked, facts, depth, is_real)
+        k = min(k, facts.keys.shape[1])
+        order = scores[:, :-1].detach()
+        if must_have is not None:
+            order = order.masked_fill(must_have, float("inf"))
+        places = order.topk(k, dim=-1).indices
+        chosen = torch.cat([scores[:, :-1].gather(1, places), scores[:, -1:]], -1)
+        log_alpha = (chosen / self.log_temperature.exp()).log_softmax(-1)
+        return Selection(scores, places, log_alpha, facts.pick(places))
+
+    def _null_score(self, scores: Tensor) -> Tensor:
+        """float [B, 1] from the best score and its leads over the second and the mean of the best."""
+        best = scores.topk(min(8, scores.shape[1]), dim=-1).values
+        best = torch.where(best.isinf(), best[:, :1], best)
+        first, second = best[:, 0], best[:, min(1, best.shape[1] - 1)]
+        features = torch.stack([first, first - second, first - best.mean(-1)], -1)
+        null: Tensor = self.null(features)
+        return null
+
+
+def _added(facts: FactTensors, to_key: Tensor, to_value: Tensor) -> FactTensors:
+    changed = {"keys": facts.keys + to_key, "tails": facts.tails + to_value}
+    values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    return FactTensors(**(values | changed))
