@@ -43,3 +43,9 @@ class CheckpointError(KblamppError):
     """Trained weights that do not fit the config or the backbone."""
 
     code = "checkpoint_error"
+
+
+class EndpointError(KblamppError):
+    """An endpoint for text that does not answer, or refuses."""
+
+    code = "endpoint_error"
