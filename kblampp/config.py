@@ -104,6 +104,8 @@ class TrainConfig:
     precision: str = "auto"
     """Of the backbone: float32, bfloat16, or auto: bfloat16."""
     gradient_checkpointing: bool = False
+    keep_lower_layers: bool = True
+    """Computes the frozen layers below the first injection once and keeps their states in the store."""
     report_to: list[str] = field(default_factory=list)
     """wandb, tensorboard."""
 

@@ -87,7 +87,7 @@ class KBInjectedModel(nn.Module):
         """Registers the hooks; does nothing when they are in."""
         if self._handles:
             return
-        base = self._base()
+        base = self.base
         self._handles.append(base.get_input_embeddings().register_forward_pre_hook(self._remember_ids))
         layers = decoder_layers(self.backbone)
         for name in self.attentions:
@@ -135,11 +135,26 @@ class KBInjectedModel(nn.Module):
     def forward(self, knowledge: Knowledge | None = None, **inputs: Any) -> Any:
         """The backbone's forward pass, with facts.
 
-        They stay given until the next pass, so that gradient checkpointing finds them when it computes a layer
-        a second time.
+        With gradients they stay given until the next pass: gradient checkpointing computes layers a second
+        time, and must find them then.
         """
         self._knowledge, self.injected = knowledge, {}
-        return self.backbone(**inputs)
+        result = self.backbone(**inputs)
+        if not torch.is_grad_enabled():
+            self._knowledge = None
+        return result
+
+    def forward_from(self, knowledge: Knowledge, ids: Tensor, states: Tensor, **inputs: Any) -> Any:
+        """As `forward`, for a backbone cut down to its upper layers.
+
+        Args:
+            knowledge: the facts.
+            ids: int64 [B, T], the tokens.
+            states: [B, T, D], before the first layer that is left.
+            inputs: other arguments of the backbone, such as the attention mask.
+        """
+        self._knowledge, self.injected, self._ids = knowledge, {}, ids
+        return self.backbone(inputs_embeds=states, **inputs)
 
     def kb_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters of all but the backbone."""
@@ -149,11 +164,13 @@ class KBInjectedModel(nn.Module):
         """What a checkpoint holds: tensors of all but the backbone."""
         return {name: it for name, it in self.state_dict().items() if not name.startswith("backbone.")}
 
-    def _base(self) -> Any:
+    @property
+    def base(self) -> Any:
+        """The causal language model, without a PEFT wrapper."""
         return self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
 
     def _table(self) -> Tensor:
-        weight: Tensor = (self._base().get_output_embeddings() or self._base().get_input_embeddings()).weight
+        weight: Tensor = (self.base.get_output_embeddings() or self.base.get_input_embeddings()).weight
         return weight
 
     def _remember_ids(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:

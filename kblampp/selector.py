@@ -12,6 +12,8 @@ from kblampp.kb_store import FactTensors
 from kblampp.scorers import ContextScorer, QueryMap, SemanticScorer, TimeScorer
 
 _UNTRAINED_MARGIN = 4.0
+NO_SCORE = -1e4
+"""Of what is no candidate. Not -inf: the gradient of a temperature would be 0 times infinity."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Selection:
     The null fact says that nothing known answers the question; its value is the refusal.
     """
 
-    scores: Tensor  # float [B, C + 1]; -inf where there is no candidate
+    scores: Tensor  # float [B, C + 1]; NO_SCORE where there is no candidate
     places: Tensor  # int64 [B, K]: which candidates
     log_alpha: Tensor  # float [B, K + 1]
     facts: FactTensors  # [B, K]; keys and tails with what graph reasoning added
@@ -87,7 +89,7 @@ class KBSelector(nn.Module):
             to_score, to_key, to_value = self.graph(question, facts, scores, depth, is_real)
             scores = scores + to_score
             facts = _added(facts, to_key, to_value)
-        scores = scores.masked_fill(~is_real, float("-inf"))
+        scores = scores.masked_fill(~is_real, NO_SCORE)
         return torch.cat([scores, self._null_score(scores)], -1), facts
 
     def forward(
@@ -119,7 +121,7 @@ class KBSelector(nn.Module):
     def _null_score(self, scores: Tensor) -> Tensor:
         """float [B, 1] from the best score and its leads over the second and the mean of the best."""
         best = scores.topk(min(8, scores.shape[1]), dim=-1).values
-        best = torch.where(best.isinf(), best[:, :1], best)
+        best = torch.where(best <= NO_SCORE, best[:, :1], best)
         first, second = best[:, 0], best[:, min(1, best.shape[1] - 1)]
         features = torch.stack([first, first - second, first - best.mean(-1)], -1)
         null: Tensor = self.null(features)

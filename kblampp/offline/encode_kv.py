@@ -1,0 +1,254 @@
+"""Facts to vectors: `python -m kblampp.offline.encode_kv --config configs/synth_world.yaml`.
+
+Works through the facts in parts and remembers how far it came, so that an interrupted run goes on where it
+stopped. The manifest is written last: a folder without one is not a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from kblampp.answer_format import AnswerFormat
+from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.encoders.errors import EncoderError
+from kblampp.encoders.loading import load_encoder
+from kblampp.encoders.text_encoder import TextEncoder
+from kblampp.errors import KblamppError
+from kblampp.files import write_text
+from kblampp.kb_store import ARRAYS, FACTS, FORMAT, NO_ENTITY, NO_TOKEN, Manifest, sha256_of, write_manifest
+from kblampp.loading import load_answer_format
+from kblampp.quintuples import Quintuple, read_quintuples
+from kblampp.time_features import as_days
+
+logger = logging.getLogger(__name__)
+_PART = 4096
+_PROGRESS = "progress.json"
+
+
+def key_text(fact: Quintuple) -> str:
+    """What a key is the vector of. The tail stays out: with it fewer questions find their fact."""
+    return f"{fact.relation} of {fact.head}"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How it went."""
+
+    folder: Path
+    num_facts: int
+    num_encoded: int
+    """In this run; fewer than all when an earlier run was interrupted."""
+    seconds: float
+
+
+def store_recipe(config: Config, encoder: TextEncoder, answers: AnswerFormat) -> dict[str, Any]:
+    """All but the facts that the arrays depend on."""
+    return {
+        "encoder": config.embedding_model,
+        "encoder_recipe": {"revision": encoder.revision, "pooling": encoder.pooling},
+        "backbone": config.backbone,
+        "tokenizer_sha256": answers.digest,
+        "answer_style": answers.style,
+        "max_tail_tokens": config.store.max_tail_tokens,
+    }
+
+
+def encode_facts(config: Config, encoder: TextEncoder, answers: AnswerFormat) -> Encoded:
+    """Makes the store of the config's facts.
+
+    Raises:
+        DataError: the facts cannot be read.
+        ConfigError: the encoder's vectors are not of d_k dimensions.
+    """
+    started = time.perf_counter()
+    facts_path, folder = Path(config.train_5tuple_path), Path(config.store.path)
+    facts = read_quintuples(facts_path)
+    recipe = store_recipe(config, encoder, answers) | {"facts_sha256": sha256_of(facts_path)}
+    partial = folder.parent / f".{folder.name}-partial"
+    arrays, num_done = _open_arrays(partial, recipe, facts, encoder.dim, config.store.max_tail_tokens + 1)
+    vocabulary = _Vocabulary(facts)
+    starts = range(num_done, len(facts), _PART)
+    num_cut = _progress(partial).get("num_cut_tails", 0)
+    for start in tqdm(starts, desc="encoding", unit="part", file=sys.stderr, disable=not starts):
+        part = facts[start : start + _PART]
+        num_cut += _fill(arrays, start, part, encoder, answers, vocabulary)
+        for array in arrays.values():
+            array.flush()
+        _note(partial, recipe, min(start + _PART, len(facts)), num_cut)
+    arrays["R"][:] = _unit(encoder, vocabulary.relation_names)
+    _order_by_head(arrays, len(vocabulary.heads))
+    _copy_facts(facts, partial / FACTS, arrays["offsets"])
+    _finish(partial, folder, arrays, recipe, len(facts), encoder.dim, num_cut)
+    if num_cut:
+        logger.warning(
+            "%d of %d tails were cut at %d tokens", num_cut, len(facts), config.store.max_tail_tokens
+        )
+    return Encoded(folder, len(facts), len(facts) - num_done, time.perf_counter() - started)
+
+
+class _Vocabulary:
+    """Heads and relations as numbers, in the order in which they first appear."""
+
+    def __init__(self, facts: Sequence[Quintuple]) -> None:
+        self.heads: dict[str, int] = {}
+        self.relations: dict[str, int] = {}
+        for fact in facts:
+            self.heads.setdefault(fact.head, len(self.heads))
+            self.relations.setdefault(fact.relation, len(self.relations))
+
+    @property
+    def relation_names(self) -> list[str]:
+        return list(self.relations)
+
+
+def _open_arrays(
+    partial: Path, recipe: dict[str, Any], facts: Sequence[Quintuple], d: int, num_slots: int
+) -> tuple[dict[str, np.memmap], int]:
+    """The arrays of a run that was interrupted, with how many facts are done; or new ones."""
+    vocabulary = _Vocabulary(facts)
+    widths: dict[str, tuple[str, tuple[int, ...]]] = {
+        **{name: ("float16", (len(facts), d)) for name in ("K", "V", "ctx")},
+        "R": ("float16", (len(vocabulary.relations), d)),
+        "tail_ids": ("int32", (len(facts), num_slots)),
+        "times": ("int32", (len(facts), 2)),
+        "entities": ("int32", (len(facts), 2)),
+        "relations": ("int32", (len(facts),)),
+        "by_head": ("int32", (len(facts),)),
+        "head_starts": ("int64", (len(vocabulary.heads) + 1,)),
+        "offsets": ("int64", (len(facts),)),
+    }
+    assert set(widths) == set(ARRAYS)
+    progress = _progress(partial)
+    is_same = progress.get("recipe") == recipe
+    if not is_same:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    arrays = {
+        name: np.lib.format.open_memmap(
+            partial / f"{name}.npy", mode="r+" if is_same else "w+", dtype=dtype, shape=shape
+        )
+        for name, (dtype, shape) in widths.items()
+    }
+    if not is_same:
+        _note(partial, recipe, 0, 0)
+    return arrays, int(progress["num_done"]) if is_same else 0
+
+
+def _progress(partial: Path) -> dict[str, Any]:
+    path = partial / _PROGRESS
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _note(partial: Path, recipe: dict[str, Any], num_done: int, num_cut: int) -> None:
+    write_text(
+        partial / _PROGRESS, json.dumps({"recipe": recipe, "num_done": num_done, "num_cut_tails": num_cut})
+    )
+
+
+def _fill(
+    arrays: dict[str, np.memmap],
+    start: int,
+    facts: Sequence[Quintuple],
+    encoder: TextEncoder,
+    answers: AnswerFormat,
+    vocabulary: _Vocabulary,
+) -> int:
+    """Writes the rows of some facts; returns how many tails were too long for their slots."""
+    rows = slice(start, start + len(facts))
+    arrays["K"][rows] = _unit(encoder, [key_text(fact) for fact in facts])
+    arrays["V"][rows] = _unit(encoder, [fact.tail for fact in facts])
+    has_context = np.array([[bool(fact.context)] for fact in facts])
+    arrays["ctx"][rows] = _unit(encoder, [fact.context for fact in facts]) * has_context
+    arrays["times"][rows] = as_days(fact.time_window for fact in facts)
+    heads = vocabulary.heads
+    arrays["entities"][rows] = [(heads[fact.head], heads.get(fact.tail, NO_ENTITY)) for fact in facts]
+    arrays["relations"][rows] = [vocabulary.relations[fact.relation] for fact in facts]
+    num_slots, num_cut = arrays["tail_ids"].shape[1], 0
+    ids = np.full((len(facts), num_slots), NO_TOKEN, dtype=np.int32)
+    for number, fact in enumerate(facts):
+        tail = answers.answer_ids(fact.tail)
+        num_cut += len(tail) > num_slots - 1
+        tail = [*tail[: num_slots - 1], answers.end_id]
+        ids[number, : len(tail)] = tail
+    arrays["tail_ids"][rows] = ids
+    return num_cut
+
+
+def _unit(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    return encoder.encode(texts, normalise=True)
+
+
+def _order_by_head(arrays: dict[str, np.memmap], num_heads: int) -> None:
+    heads = arrays["entities"][:, 0]
+    arrays["by_head"][:] = np.argsort(heads, kind="stable")
+    arrays["head_starts"][:] = np.concatenate([[0], np.cumsum(np.bincount(heads, minlength=num_heads))])
+
+
+def _copy_facts(facts: Sequence[Quintuple], path: Path, offsets: np.memmap) -> None:
+    """Writes the facts again, one a line, and where each line begins."""
+    with path.open("wb") as file:
+        for row, fact in enumerate(facts):
+            offsets[row] = file.tell()
+            file.write(json.dumps(fact.to_json(), ensure_ascii=False).encode("utf-8") + b"\n")
+
+
+def _finish(
+    partial: Path,
+    folder: Path,
+    arrays: dict[str, np.memmap],
+    recipe: dict[str, Any],
+    num_facts: int,
+    d: int,
+    num_cut: int,
+) -> None:
+    """Moves the finished files into place, the manifest last."""
+    for array in arrays.values():
+        array.flush()
+    names = [*(f"{name}.npy" for name in ARRAYS), FACTS]
+    checksums = {name: sha256_of(partial / name) for name in names}
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in names:
+        (partial / name).replace(folder / name)
+    manifest = Manifest(
+        format=FORMAT, num_facts=num_facts, d=d, num_cut_tails=num_cut, checksums=checksums, **recipe
+    )
+    write_manifest(folder, manifest)
+    shutil.rmtree(partial)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Encodes the facts of a config. Exit code 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="kblampp.offline.encode_kv", description=__doc__)
+    add_config_flags(parser)
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        config = config_from_flags(arguments)
+        encoder = load_encoder(config.encoder)
+        done = encode_facts(config, encoder, load_answer_format(config))
+    except (KblamppError, EncoderError, OSError) as error:
+        sys.stderr.write(f"encode_kv: {' '.join(str(error).split())}\n")
+        return 2
+    rate = done.num_encoded / done.seconds
+    sys.stdout.write(
+        f"{done.num_facts:,} facts in {done.folder}; {done.num_encoded:,} encoded in {done.seconds:.1f} s "
+        f"({rate:,.0f} facts/s)\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
