@@ -32,10 +32,15 @@ CONFIGS = {
 }
 
 
-def checkpoint(folder: Path, model_type: str, *, pad: bool = True, seed: int = 0) -> Path:
-    """A random checkpoint; a decoder's tokenizer puts nothing before a text and has no padding token."""
+def checkpoint(
+    folder: Path, model_type: str, *, pad: bool = True, seed: int = 0, words: str = SENTENCE
+) -> Path:
+    """A random checkpoint; a decoder's tokenizer puts nothing before a text and has no padding token.
+
+    `words` are those that an encoder's tokenizer knows.
+    """
     is_decoder = "num_key_value_heads" in CONFIGS[model_type]
-    tokenizer = _decoder_tokenizer() if is_decoder else _encoder_tokenizer()
+    tokenizer = _decoder_tokenizer() if is_decoder else _encoder_tokenizer(words)
     config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **CONFIGS[model_type])
     config.pad_token_id = tokenizer.pad_token_id if pad else None
     config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
@@ -66,9 +71,9 @@ def pooled_like_a_sentence_transformer(folder: Path, mode: str) -> Path:
     return folder
 
 
-def _encoder_tokenizer() -> PreTrainedTokenizerFast:
+def _encoder_tokenizer(words: str) -> PreTrainedTokenizerFast:
     special = ["[UNK]", "[PAD]", "[CLS]", "[SEP]"]  # MPNet takes id 1 for padding, whatever its config says
-    vocab = {word: number for number, word in enumerate([*special, *dict.fromkeys(SENTENCE.split())])}
+    vocab = {word: number for number, word in enumerate([*special, *dict.fromkeys(words.split())])}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
