@@ -89,6 +89,9 @@ class KBInjectedModel(nn.Module):
             return
         base = self.base
         self._handles.append(base.get_input_embeddings().register_forward_pre_hook(self._remember_ids))
+        head = base.get_output_embeddings()
+        if head is not None:
+            self._handles.append(head.register_forward_pre_hook(_contiguous))
         layers = decoder_layers(self.backbone)
         for name in self.attentions:
             hook = self._hook(int(name))
@@ -193,6 +196,12 @@ class KBInjectedModel(nn.Module):
             return arguments, named | {"hidden_states": done.hidden}
 
         return inject
+
+
+def _contiguous(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    # The last states of a batch, cut out of all of them, are not contiguous; a linear layer on a processor
+    # then copies its whole matrix once a row, which took more than half of a training step.
+    return (arguments[0].contiguous(), *arguments[1:])
 
 
 def _rms(table: Tensor) -> Tensor:
