@@ -12,6 +12,7 @@ from collections.abc import Sequence
 _FORWARDED = {
     "serve": ("kg_r1.search.kg_retrieval_server", "answer searches over HTTP"),
     "build": ("kg_r1.data.build", "make a KG with its questions"),
+    "export": ("kg_r1.data.export", "write a KG as two tables, triples and names"),
     "eval": ("kg_r1.eval.command", "play a model and baselines over questions, and score them"),
     "explore": ("kg_r1.eval.explore", "make a page to look at episodes with"),
 }
