@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from kblampp.config import Config, load_config
@@ -74,8 +75,14 @@ def load_checkpoint(model: KBInjectedModel, config: Config, folder: Path) -> Non
             )
     model.load_state_dict(state, strict=False)
     if (folder / ADAPTER).is_dir():
-        from peft import PeftModel
+        _load_adapter(model, folder / ADAPTER)
 
-        model.take_out()
-        model.backbone = PeftModel.from_pretrained(model.backbone, str(folder / ADAPTER))
-        model.put_in()
+
+def _load_adapter(model: KBInjectedModel, folder: Path) -> None:
+    """Into the adapter that is there, to be trained on; else around the backbone, frozen."""
+    if hasattr(model.backbone, "peft_config"):
+        model.backbone.load_adapter(str(folder), adapter_name="default", is_trainable=True)
+        return
+    model.take_out()
+    model.backbone = PeftModel.from_pretrained(model.backbone, str(folder))
+    model.put_in()

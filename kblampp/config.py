@@ -97,6 +97,9 @@ class TrainConfig:
     num_epochs: float = 3.0
     max_steps: int = -1
     """Ends earlier; -1 does not."""
+    question_noise: float = 0.3
+    """Length of the random vector added to a question's in training, whose own is 1: held-out wordings lie
+    farther from their facts than those that were trained on."""
     save_steps: int = 200
     eval_steps: int = 0
     """Validates every so many steps; 0 only at the end."""

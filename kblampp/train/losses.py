@@ -9,7 +9,7 @@ from kblampp.fusion import Injected
 from kblampp.retriever import Retrieved
 from kblampp.scorers import holds_at
 
-ANSWER_SHARE = 0.6
+ANSWER_SHARE = 0.8
 """Of the selector's target: what the fact with the answer gets where a question takes several."""
 TIME_MARGIN = 1.0
 _FLOOR = 1e-8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kblampp.config import Config
 from kblampp.injection_wrapper import KBInjectedModel
@@ -42,10 +42,11 @@ class Objective:
 
     def __call__(self, model: KBInjectedModel, batch: Batch) -> Step:
         """The losses; the supporting facts are among the chosen whatever their scores."""
-        found = self.retriever.retrieve(model.selector, batch.question, must_have=batch.gold_rows)
+        question = self._noisy(batch.question) if model.training else batch.question
+        found = self.retriever.retrieve(model.selector, question, must_have=batch.gold_rows)
         must_have = found.is_among(batch.gold_rows)
         selection: Selection = model.selector(
-            batch.question, batch.asked, found.facts, found.depth, found.is_real, self.config.K_top, must_have
+            question, batch.asked, found.facts, found.depth, found.is_real, self.config.K_top, must_have
         )
         logits = self._logits(model, batch, selection)
         target = losses.selector_target(found, batch.gold_rows, batch.is_unanswerable)
@@ -56,6 +57,11 @@ class Objective:
         assert isinstance(loss, Tensor)
         shown = {name: float(part.detach()) for name, part in parts.items()}
         return Step(loss, shown | self._shares(batch, selection, target, logits))
+
+    def _noisy(self, question: Tensor) -> Tensor:
+        noise = torch.randn(question.shape, generator=self._generator).to(question.device)
+        length = self.config.train.question_noise
+        return nn.functional.normalize(question + length * nn.functional.normalize(noise, dim=-1), dim=-1)
 
     def _logits(self, model: KBInjectedModel, batch: Batch, selection: Selection) -> Tensor:
         """[B, A, V], at the places that choose the answers' tokens."""

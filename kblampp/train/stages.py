@@ -21,6 +21,7 @@ from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_answer_format, load_retriever
 from kblampp.questions import read_questions
 from kblampp.train.batches import QuestionDataset
+from kblampp.train.calibration import calibrate_refusal
 from kblampp.train.lower_layers import LowerLayers, can_be_kept
 from kblampp.train.objective import Objective
 from kblampp.train.trainer import KBTrainer, for_steps, training_arguments
@@ -93,6 +94,8 @@ def train(config: Config, make: Callable[[AnswerFormat], KBInjectedModel], is_re
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(config) if is_resumed else None)
     trainer.evaluate()
+    shift = calibrate_refusal(model, objective, dev_set, config.batch_size, answers)
+    logger.info("refusals calibrated on the validation questions: null score %+.2f", shift)
     output = Path(config.train.output) / "final"
     save_checkpoint(model, config, output)
     return output
