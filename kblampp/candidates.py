@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ def find_candidates(
     num_candidates: int,
     num_hops: int,
     must_have: Sequence[Sequence[int]] | None = None,
+    without: Sequence[Sequence[int]] | None = None,
 ) -> Candidates:
     """The candidates of each question.
 
@@ -42,23 +44,30 @@ def find_candidates(
         num_candidates: how many the index gives.
         num_hops: a question may take that many facts, so tails are followed one step fewer.
         must_have: rows that each question must have among them, for training; put in where they are missing.
+        without: rows that each question must not have; what only they lead to is not found either.
     """
-    _, nearest = index.search(queries, num_candidates)
+    num_more = max(map(len, without), default=0) if without else 0
+    _, nearest = index.search(queries, num_candidates + num_more)
     chosen = []
     for number, query in enumerate(queries):
-        rows = dict.fromkeys(nearest[number].tolist(), 0)
+        gone = set(without[number]) if without else set()
+        found = [row for row in nearest[number].tolist() if row not in gone]
+        rows = dict.fromkeys(found[:num_candidates], 0)
         frontier = list(rows)[:MAX_PARENTS]
         for depth in range(1, num_hops):
-            new = _children(store, query, frontier, rows)
+            new = _children(store, query, frontier, gone.union(rows))
             rows.update(dict.fromkeys(new, depth))
             frontier = new[:MAX_PARENTS]
         for row in must_have[number] if must_have else ():
-            rows.setdefault(row, 0)
+            if row not in gone:
+                rows.setdefault(row, 0)
         chosen.append(rows)
     return _padded(chosen)
 
 
-def _children(store: KBStore, query: np.ndarray, parents: Sequence[int], known: dict[int, int]) -> list[int]:
+def _children(
+    store: KBStore, query: np.ndarray, parents: Sequence[int], known: AbstractSet[int]
+) -> list[int]:
     """Facts about the tails of `parents`, nearest to the query first, without those that are known."""
     if not parents:
         return []
@@ -74,14 +83,14 @@ def _children(store: KBStore, query: np.ndarray, parents: Sequence[int], known: 
 
 
 def _padded(chosen: Sequence[dict[int, int]]) -> Candidates:
-    width = max(len(rows) for rows in chosen)
+    width = max([1, *(len(rows) for rows in chosen)])
     shape = (len(chosen), width)
     rows = np.zeros(shape, dtype=np.int64)
     depth = np.zeros(shape, dtype=np.int64)
     is_real = np.zeros(shape, dtype=bool)
     for number, found in enumerate(chosen):
         rows[number, : len(found)] = list(found)
-        rows[number, len(found) :] = next(iter(found))
+        rows[number, len(found) :] = next(iter(found), 0)
         depth[number, : len(found)] = list(found.values())
         is_real[number, : len(found)] = True
     return Candidates(rows, is_real, depth)

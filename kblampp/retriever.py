@@ -66,18 +66,14 @@ class Retriever:
         with torch.no_grad():
             queries = selector.query_map(question).float().cpu().numpy()
         found = find_candidates(
-            self.store, self.index, queries, self.num_candidates, self.num_hops, must_have
+            self.store, self.index, queries, self.num_candidates, self.num_hops, must_have, without
         )
         device = question.device
-        retrieved = Retrieved(
+        return Retrieved(
             self.store.take(found.rows, device),
             torch.from_numpy(found.depth).to(device),
             torch.from_numpy(found.is_real).to(device),
         )
-        if without is None:
-            return retrieved
-        kept = retrieved.is_real & ~retrieved.is_among(without)
-        return Retrieved(retrieved.facts, retrieved.depth, kept)
 
     def select(
         self,
