@@ -82,15 +82,17 @@ def _facts(document: Doc, title: str) -> list[Extracted]:
 
 def _tails(document: Doc) -> list[Span]:
     """Names, dates and numbers that are no part of a longer phrase; and noun phrases after a verb."""
+    named = {token.i for name in document.ents for token in name}
     phrases = [
-        _with_of(chunk)
+        phrase
         for chunk in document.noun_chunks
         if chunk.root.dep_ in ("attr", "dobj", "oprd") and chunk.root.pos_ != "PRON"
+        if (phrase := _with_of(chunk, named)) is not None
     ]
     covered = {token.i for phrase in phrases for token in phrase}
     names = [
         name
-        for name in document.ents
+        for name in _joined(document)
         if name.label_ not in _SKIPPED_NAMES
         and name.root.i not in covered
         and name.root.dep_ not in _INSIDE
@@ -99,14 +101,37 @@ def _tails(document: Doc) -> list[Span]:
     return sorted([*phrases, *names], key=lambda span: span.start)
 
 
-def _with_of(chunk: Span) -> Span:
-    """The phrase with what 'of' adds: 'category of board games', since 'category' alone says little."""
-    document = chunk.doc
+def _joined(document: Doc) -> list[Span]:
+    """The names, a place with the larger place behind its comma as one: 'Columbus, Ohio'."""
+    joined: list[Span] = []
+    for name in document.ents:
+        before = joined[-1] if joined else None
+        is_larger_place = (
+            before is not None
+            and before.label_ == name.label_ == "GPE"
+            and name.start == before.end + 1
+            and document[before.end].text == ","
+            and name.root.dep_ in ("appos", "npadvmod")
+        )
+        if before is not None and is_larger_place:
+            joined[-1] = document.char_span(before.start_char, name.end_char, label=before.label_)
+        else:
+            joined.append(name)
+    return joined
+
+
+def _with_of(chunk: Span, named: set[int]) -> Span | None:
+    """The phrase with what 'of' adds: 'category of board games', since 'category' alone says little.
+
+    None where a name follows: 'the mayor of Edison' gives the relation 'is mayor of' to 'Edison'.
+    """
     for child in chunk.root.rights:
         if child.lower_ == "of" and child.i == chunk.end:
             end = next((token.i + 1 for token in child.children if token.dep_ == "pobj"), chunk.end)
-            longer = document[chunk.start : end]
-            return longer if len(longer) <= _MAX_TAIL_WORDS else chunk
+            if named.intersection(range(child.i, end)):
+                return None
+            longer = chunk.doc[chunk.start : end]
+            return longer if len(longer) <= _MAX_TAIL_WORDS else None
     return chunk
 
 
