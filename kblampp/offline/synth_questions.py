@@ -225,9 +225,12 @@ class _Asker:
         if not heads:
             return None
         if self._generator.random() < 0.5:
-            head = self._generator.choice(heads)
-            if not self._index.lacks(head, relation):
+            # Most heads have most relations: without more tries nearly all names would be nobody's.
+            drawn = (self._generator.choice(heads) for _ in range(_TRIES))
+            lacking = next((head for head in drawn if self._index.lacks(head, relation)), None)
+            if lacking is None:
                 return None
+            head = lacking
         else:
             head = _mixed(self._generator.choice(heads), self._generator.choice(heads))
             if head in self._index.names:
