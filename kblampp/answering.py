@@ -16,10 +16,11 @@ from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import device_of, load_answer_format, load_model, load_retriever
+from kblampp.name_words import hashed_words
 from kblampp.questions import REFUSAL
 from kblampp.quintuples import Quintuple
 from kblampp.retriever import Retriever
-from kblampp.selector import Selection
+from kblampp.selector import QueryTensors, Selection
 from kblampp.time_features import as_days
 from kblampp.time_window import TIMELESS, TimeWindow
 
@@ -87,11 +88,17 @@ class QuestionAnswerer:
         """Where the model is."""
         return device_of(self.config)
 
-    def encode(self, queries: Sequence[Query]) -> tuple[Tensor, Tensor]:
-        """The questions' vectors, float [B, d] of length 1, and their times, int [B, 2] in days."""
-        vectors = self.encoder.encode([query.question for query in queries], as_queries=True, normalise=True)
+    def encode(self, queries: Sequence[Query]) -> QueryTensors:
+        """The questions as the selector reads them."""
+        texts = [query.question for query in queries]
+        vectors = self.encoder.encode(texts, as_queries=True, normalise=True)
         days = as_days(query.time for query in queries)
-        return torch.from_numpy(vectors).to(self.device), torch.from_numpy(days).long().to(self.device)
+        words = hashed_words(texts, None)
+        return QueryTensors(
+            torch.from_numpy(vectors).to(self.device),
+            torch.from_numpy(days).long().to(self.device),
+            torch.from_numpy(words).long().to(self.device),
+        )
 
     @torch.no_grad()
     def select(
@@ -102,9 +109,8 @@ class QuestionAnswerer:
         k: int | None = None,
     ) -> Selection:
         """The facts of each question; `without`: rows treated as if the store did not have them."""
-        question, asked = self.encode(queries)
         return self.retriever.select(
-            self.model.selector, question, asked, k or self.config.K_top, without=without
+            self.model.selector, self.encode(queries), k or self.config.K_top, without=without
         )
 
     @torch.no_grad()

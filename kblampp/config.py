@@ -160,6 +160,8 @@ class Config:
     """Weight of the context score."""
     eta: float = 1.0
     """Weight of the time score."""
+    delta: float = 2.0
+    """Weight of the name score."""
     temperature: float = 1.0
     """Of the softmax over the chosen facts."""
     is_scoring_learnable: bool = True
@@ -277,6 +279,11 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", help="cpu, cuda, ...; default: an accelerator where there is one")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="single settings, such as K_top=8")
+
+
+def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses; overrides may stand before, between and after options."""
+    return parser.parse_intermixed_args(argv)
 
 
 def config_from_flags(arguments: argparse.Namespace) -> Config:

@@ -75,7 +75,7 @@ class GraphReasoning(nn.Module):
         self.relation = nn.Linear(d, width)
         self.matching = nn.Linear(d, width, bias=False)
         self.depth = nn.Embedding(_NUM_DEPTHS, width)
-        self.score = nn.Linear(2, width)
+        self.score = nn.Linear(3, width)
         self.layers = nn.ModuleList(_Layer(width, num_heads) for _ in range(num_layers))
         self.to_score = nn.Linear(width, 1)
         self.to_key = nn.Linear(width, d)
@@ -85,7 +85,13 @@ class GraphReasoning(nn.Module):
             nn.init.zeros_(out.bias)
 
     def forward(
-        self, question: Tensor, facts: FactTensors, scores: Tensor, depth: Tensor, is_real: Tensor
+        self,
+        question: Tensor,
+        facts: FactTensors,
+        scores: Tensor,
+        named: Tensor,
+        depth: Tensor,
+        is_real: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What is added to the scores [B, K], the keys [B, K, d] and the values [B, K, d].
 
@@ -93,6 +99,7 @@ class GraphReasoning(nn.Module):
             question: float [B, d], of length 1.
             facts: the candidates.
             scores: float [B, K], before.
+            named: float [B, K]: the share of a head's words that stand in the question.
             depth: int [B, K]: how many tails were followed to find the fact.
             is_real: bool [B, K]; what is not is neither asked nor heard.
         """
@@ -106,7 +113,7 @@ class GraphReasoning(nn.Module):
             + self.relation(relations)
             + self.matching(asked) * self.matching(relations) / root
             + self.depth(depth.clamp(max=_NUM_DEPTHS - 1))
-            + self.score(torch.stack([scores, fit], -1) / root)
+            + self.score(torch.stack([scores / root, fit / root, named], -1))
         )
         edges = edges_of(facts)
         itself = edges[..., :1]

@@ -28,6 +28,7 @@ ARRAYS = {
     "ctx": "float16 [N, d]: the vector of the context sentence",
     "R": "float16 [num_relations, d]: the vector of a relation's name",
     "tail_ids": "int32 [N, m]: the backbone's tokens of the tail and the one that ends an answer",
+    "name_words": "int32 [N, MAX_WORDS]: the words of the head as numbers",
     "times": "int32 [N, 2]: first and last day",
     "entities": "int32 [N, 2]: head and tail as numbers; a tail that is no head of a fact is NO_ENTITY",
     "relations": "int32 [N]: the relation as a number",
@@ -67,6 +68,7 @@ class FactTensors:
     tails: Tensor  # float32 [B, K, d]
     tail_ids: Tensor  # int64 [B, K, m]
     times: Tensor  # int64 [B, K, 2]
+    name_words: Tensor  # int64 [B, K, MAX_WORDS]
     entities: Tensor  # int64 [B, K, 2]
     relation_vectors: Tensor  # float32 [B, K, d]
 
@@ -147,6 +149,7 @@ class KBStore:
             tails=floats("V", rows),
             tail_ids=integers("tail_ids"),
             times=integers("times"),
+            name_words=integers("name_words"),
             entities=integers("entities"),
             relation_vectors=floats("R", self._arrays["relations"][rows]),
         )

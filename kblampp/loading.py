@@ -77,6 +77,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
         config.d_k,
         gamma=config.gamma,
         eta=config.eta,
+        delta=config.delta,
         temperature=config.temperature,
         is_learnable=config.is_scoring_learnable,
         use_graph=config.use_graph,

@@ -11,7 +11,7 @@ from torch import Tensor
 from kblampp.candidates import find_candidates
 from kblampp.kb_store import FactTensors, KBStore
 from kblampp.knowledge_index import KnowledgeIndex
-from kblampp.selector import KBSelector, Selection
+from kblampp.selector import KBSelector, QueryTensors, Selection
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,24 @@ class Retriever:
     def retrieve(
         self,
         selector: KBSelector,
-        question: Tensor,
+        vectors: Tensor,
         must_have: Sequence[Sequence[int]] | None = None,
         without: Sequence[Sequence[int]] | None = None,
     ) -> Retrieved:
-        """The candidates of questions (float [B, d], of length 1).
+        """The candidates of questions.
 
         Args:
             selector: maps the questions into the space of the keys.
-            question: float [B, d].
+            vectors: float [B, d], of length 1.
             must_have: rows that are among the candidates whatever the index says, for training.
             without: rows that are treated as if the store did not have them.
         """
         with torch.no_grad():
-            queries = selector.query_map(question).float().cpu().numpy()
+            queries = selector.query_map(vectors).float().cpu().numpy()
         found = find_candidates(
             self.store, self.index, queries, self.num_candidates, self.num_hops, must_have, without
         )
-        device = question.device
+        device = vectors.device
         return Retrieved(
             self.store.take(found.rows, device),
             torch.from_numpy(found.depth).to(device),
@@ -78,12 +78,11 @@ class Retriever:
     def select(
         self,
         selector: KBSelector,
-        question: Tensor,
-        asked: Tensor,
+        query: QueryTensors,
         k: int,
         without: Sequence[Sequence[int]] | None = None,
     ) -> Selection:
-        """Retrieves and chooses k facts; `asked` is int [B, 2], in days."""
-        found = self.retrieve(selector, question, without=without)
-        selection: Selection = selector(question, asked, found.facts, found.depth, found.is_real, k)
+        """Retrieves and chooses k facts."""
+        found = self.retrieve(selector, query.vectors, without=without)
+        selection: Selection = selector(query, found.facts, found.depth, found.is_real, k)
         return selection

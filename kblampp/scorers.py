@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kblampp.name_words import NO_WORD
 from kblampp.time_features import NUM_FEATURES, OPEN_END, OPEN_START, is_timeless, time_features
 
 _DECADE_DAYS = 3652.5
@@ -40,6 +41,19 @@ class ContextScorer(nn.Module):
     def forward(self, question: Tensor, contexts: Tensor) -> Tensor:
         """float [B, K] of question [B, d] and contexts [B, K, d]; 0 where a fact has no sentence."""
         return torch.einsum("bd,bkd->bk", question, contexts)
+
+
+class NameScorer(nn.Module):
+    """Whether the fact's head is named in the question: the share of its words that stand there.
+
+    A sentence's vector hardly tells apart two names that differ in one part; their words do.
+    """
+
+    def forward(self, question_words: Tensor, name_words: Tensor) -> Tensor:
+        """float [B, K] of question_words int [B, W] and name_words int [B, K, MAX_WORDS]."""
+        is_word = name_words != NO_WORD
+        stands = (name_words[..., None] == question_words[:, None, None]).any(-1) & is_word
+        return stands.sum(-1) / is_word.sum(-1).clamp(min=1)
 
 
 class TimeScorer(nn.Module):

@@ -9,11 +9,20 @@ from torch import Tensor, nn
 
 from kblampp.graph_reasoning import GraphReasoning
 from kblampp.kb_store import FactTensors
-from kblampp.scorers import ContextScorer, QueryMap, SemanticScorer, TimeScorer
+from kblampp.scorers import ContextScorer, NameScorer, QueryMap, SemanticScorer, TimeScorer
 
 _UNTRAINED_MARGIN = 4.0
 NO_SCORE = -1e4
 """Of what is no candidate. Not -inf: the gradient of a temperature would be 0 times infinity."""
+
+
+@dataclass(frozen=True)
+class QueryTensors:
+    """B questions, encoded."""
+
+    vectors: Tensor  # float32 [B, d], of length 1
+    asked: Tensor  # int64 [B, 2]: the time that each asks about, in days
+    words: Tensor  # int64 [B, W]: their words as numbers
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,12 @@ class Selection:
 
 
 class KBSelector(nn.Module):
-    """score = z . k / sqrt(d) + gamma * s_context + eta * s_time, and what graph reasoning adds.
+    """score = z . k / sqrt(d) + gamma * s_context + eta * s_time + delta * s_name, and what reasoning adds.
 
     Args:
         d: dimensions of keys and questions.
-        gamma, eta, temperature: to start with.
-        is_learnable: whether those three learn.
+        gamma, eta, delta, temperature: to start with.
+        is_learnable: whether those four learn.
         use_graph: relational attention over the candidates.
     """
 
@@ -50,6 +59,7 @@ class KBSelector(nn.Module):
         *,
         gamma: float = 1.0,
         eta: float = 1.0,
+        delta: float = 2.0,
         temperature: float = 1.0,
         is_learnable: bool = True,
         use_graph: bool = True,
@@ -59,43 +69,45 @@ class KBSelector(nn.Module):
         self.semantic = SemanticScorer()
         self.context = ContextScorer()
         self.time = TimeScorer()
+        self.name = NameScorer()
         self.gamma = nn.Parameter(torch.tensor(gamma), requires_grad=is_learnable)
         self.eta = nn.Parameter(torch.tensor(eta), requires_grad=is_learnable)
+        self.delta = nn.Parameter(torch.tensor(delta), requires_grad=is_learnable)
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log(), requires_grad=is_learnable)
-        self.null = nn.Linear(3, 1)
+        self.null = nn.Linear(4, 1)
         with torch.no_grad():
-            self.null.weight.copy_(torch.tensor([[1.0, 0.0, 0.0]]))
+            self.null.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
             self.null.bias.fill_(-_UNTRAINED_MARGIN)
         self.graph = GraphReasoning(d) if use_graph else None
 
     def score(
-        self, question: Tensor, asked: Tensor, facts: FactTensors, depth: Tensor, is_real: Tensor
+        self, query: QueryTensors, facts: FactTensors, depth: Tensor, is_real: Tensor
     ) -> tuple[Tensor, FactTensors]:
         """Scores of all candidates and the null fact, float [B, C + 1], and the facts as reasoning left them.
 
         Args:
-            question: float [B, d]: the encoder's vector, of length 1.
-            asked: int [B, 2]: the time that it asks about, in days.
+            query: B questions.
             facts: candidates [B, C].
             depth: int [B, C]: how many tails were followed.
             is_real: bool [B, C].
         """
+        question, named = query.vectors, self.name(query.words, facts.name_words)
         scores = (
             self.semantic(self.query_map(question), facts.keys)
             + self.gamma * self.context(question, facts.contexts)
-            + self.eta * self.time(asked, facts.times)
+            + self.eta * self.time(query.asked, facts.times)
+            + self.delta * named
         )
         if self.graph is not None:
-            to_score, to_key, to_value = self.graph(question, facts, scores, depth, is_real)
+            to_score, to_key, to_value = self.graph(question, facts, scores, named, depth, is_real)
             scores = scores + to_score
             facts = _added(facts, to_key, to_value)
         scores = scores.masked_fill(~is_real, NO_SCORE)
-        return torch.cat([scores, self._null_score(scores)], -1), facts
+        return torch.cat([scores, self._null_score(scores, named * is_real)], -1), facts
 
     def forward(
         self,
-        question: Tensor,
-        asked: Tensor,
+        query: QueryTensors,
         facts: FactTensors,
         depth: Tensor,
         is_real: Tensor,
@@ -108,7 +120,7 @@ class KBSelector(nn.Module):
             k: how many; all when there are fewer.
             must_have: bool [B, C]: candidates that are chosen whatever their score, for training.
         """
-        scores, facts = self.score(question, asked, facts, depth, is_real)
+        scores, facts = self.score(query, facts, depth, is_real)
         k = min(k, facts.keys.shape[1])
         order = scores[:, :-1].detach()
         if must_have is not None:
@@ -118,13 +130,14 @@ class KBSelector(nn.Module):
         log_alpha = (chosen / self.log_temperature.exp()).log_softmax(-1)
         return Selection(scores, places, log_alpha, facts.pick(places))
 
-    def _null_score(self, scores: Tensor) -> Tensor:
-        """float [B, 1] from the best score and its leads over the second and the mean of the best."""
+    def _null_score(self, scores: Tensor, named: Tensor) -> Tensor:
+        """float [B, 1] from the best score, its leads over second and mean, and the best name score."""
         best = scores.topk(min(8, scores.shape[1]), dim=-1).values
         best = torch.where(best <= NO_SCORE, best[:, :1], best)
         first, second = best[:, 0], best[:, min(1, best.shape[1] - 1)]
-        features = torch.stack([first, first - second, first - best.mean(-1)], -1)
-        null: Tensor = self.null(features)
+        features = torch.stack([first, first - second, first - best.mean(-1), named.amax(-1)], -1)
+        # Without a single candidate there is nothing to lead.
+        null: Tensor = self.null(features.masked_fill((first <= NO_SCORE)[:, None], 0.0))
         return null
 
 

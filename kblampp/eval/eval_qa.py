@@ -24,7 +24,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kblampp.answering import Query, QuestionAnswerer, load_answerer
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.encoders.errors import EncoderError
 from kblampp.errors import KblamppError
 from kblampp.eval import systems
@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--out", type=Path, help="folder for report.json, report.csv and answers.jsonl")
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.errors import KblamppError
 from kblampp.kb_store import KBStore
 from kblampp.knowledge_index import KnowledgeIndex, build_hnsw, exact_index, save_hnsw
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="of those queries")
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         store, index, seconds = build(config_from_flags(arguments))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kblampp.config import Config, add_config_flags
+from kblampp.config import Config, add_config_flags, parse_flags
 from kblampp.errors import ConfigError, KblamppError
 from kblampp.offline.rewriting import Rewriter
 from kblampp.questions import Question, write_questions
@@ -21,7 +21,7 @@ def run(
     argv: Sequence[str] | None,
 ) -> int:
     """Parses the arguments and runs `body`; the exit code is 2 for a user's mistake, told in one line."""
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     try:
         body(arguments)
     except KblamppError as error:

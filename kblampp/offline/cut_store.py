@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kblampp.config import add_config_flags, config_from_flags
+from kblampp.config import add_config_flags, config_from_flags, parse_flags
 from kblampp.errors import ConfigError, KblamppError
 from kblampp.kb_store import ARRAYS, FACTS, NO_ENTITY, KBStore, sha256_of, write_manifest
 from kblampp.questions import Question, read_questions, write_questions
 
-_OF_FACTS = ("K", "V", "ctx", "tail_ids", "times", "relations")
+_OF_FACTS = ("K", "V", "ctx", "tail_ids", "times", "name_words", "relations")
 
 
 def choose(
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the facts that no question needs")
     parser.add_argument("--questions", type=Path, help="default: test_qa_path of the config")
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     try:
         config = config_from_flags(arguments)
         store = KBStore(Path(config.store.path))

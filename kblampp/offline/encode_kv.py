@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kblampp.answer_format import AnswerFormat
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.encoders.errors import EncoderError
 from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
@@ -29,6 +29,7 @@ from kblampp.errors import KblamppError
 from kblampp.files import write_text
 from kblampp.kb_store import ARRAYS, FACTS, FORMAT, NO_ENTITY, NO_TOKEN, Manifest, sha256_of, write_manifest
 from kblampp.loading import load_answer_format
+from kblampp.name_words import MAX_WORDS, hashed_words
 from kblampp.quintuples import Quintuple, read_quintuples
 from kblampp.time_features import as_days
 
@@ -123,6 +124,7 @@ def _open_arrays(
         "R": ("float16", (len(vocabulary.relations), d)),
         "tail_ids": ("int32", (len(facts), num_slots)),
         "times": ("int32", (len(facts), 2)),
+        "name_words": ("int32", (len(facts), MAX_WORDS)),
         "entities": ("int32", (len(facts), 2)),
         "relations": ("int32", (len(facts),)),
         "by_head": ("int32", (len(facts),)),
@@ -171,6 +173,7 @@ def _fill(
     arrays["V"][rows] = _unit(encoder, [fact.tail for fact in facts])
     has_context = np.array([[bool(fact.context)] for fact in facts])
     arrays["ctx"][rows] = _unit(encoder, [fact.context for fact in facts]) * has_context
+    arrays["name_words"][rows] = hashed_words(fact.head for fact in facts)
     arrays["times"][rows] = as_days(fact.time_window for fact in facts)
     heads = vocabulary.heads
     arrays["entities"][rows] = [(heads[fact.head], heads.get(fact.tail, NO_ENTITY)) for fact in facts]
@@ -233,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Encodes the facts of a config. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.offline.encode_kv", description=__doc__)
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         config = config_from_flags(arguments)

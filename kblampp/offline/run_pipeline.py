@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.encoders.errors import EncoderError
 from kblampp.errors import ArtefactMissing, KblamppError
 from kblampp.files import write_text
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_flags(parser)
     # Overrides may stand after --steps STEP ...: what has a '=' is one.
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser.parse_args(given)
+    arguments = parse_flags(parser, given)
     names = arguments.steps
     if names is not None:
         arguments.overrides = [*arguments.overrides, *(name for name in names if "=" in name)]

@@ -16,7 +16,9 @@ from kblampp.answering import left_padded
 from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.errors import DataError
 from kblampp.kb_store import KBStore
+from kblampp.name_words import hashed_words
 from kblampp.questions import Question
+from kblampp.selector import QueryTensors
 from kblampp.time_features import as_days
 
 
@@ -29,6 +31,7 @@ class Example:
     """With the token that ends the answer."""
     vector: np.ndarray  # float32 [d]
     asked: np.ndarray  # int32 [2], in days
+    words: np.ndarray  # int32 [W], as numbers
     gold_rows: tuple[int, ...]
     """Rows of the supporting facts in the order of the hops; () when unanswerable."""
     is_unanswerable: bool
@@ -64,9 +67,10 @@ class QuestionDataset(Dataset[Example]):
             show_progress=show_progress,
         )
         days = as_days(question.question_time for question in questions)
+        words = hashed_words((question.question for question in questions), None)
         made = [
-            self._example(question, store, answers, vector, asked)
-            for question, vector, asked in zip(questions, vectors, days, strict=True)
+            self._example(question, store, answers, *tensors)
+            for question, *tensors in zip(questions, vectors, days, words, strict=True)
         ]
         fitting = [it for it in made if len(it.prompt_ids) + len(it.answer_ids) <= max_seq_len]
         self.examples = [replace(it, number=number) for number, it in enumerate(fitting)]
@@ -82,7 +86,12 @@ class QuestionDataset(Dataset[Example]):
 
     @staticmethod
     def _example(
-        question: Question, store: KBStore, answers: AnswerFormat, vector: np.ndarray, asked: np.ndarray
+        question: Question,
+        store: KBStore,
+        answers: AnswerFormat,
+        vector: np.ndarray,
+        asked: np.ndarray,
+        words: np.ndarray,
     ) -> Example:
         missing = [fact for fact in question.supporting_facts if fact not in store.row_of]
         if missing:
@@ -95,6 +104,7 @@ class QuestionDataset(Dataset[Example]):
             answer_ids=[*answers.answer_ids(question.answer), answers.end_id],
             vector=vector,
             asked=asked,
+            words=words,
             gold_rows=tuple(store.row_of[fact] for fact in question.supporting_facts),
             is_unanswerable=question.type == "unanswerable",
             number=-1,
@@ -108,8 +118,7 @@ class Batch:
     inputs: dict[str, Tensor]  # input_ids and attention_mask, int64 [B, T]
     targets: Tensor  # int64 [B, A]: the answers, right-aligned
     is_target: Tensor  # bool [B, A]
-    question: Tensor  # float [B, d]
-    asked: Tensor  # int64 [B, 2]
+    query: QueryTensors
     gold_rows: list[tuple[int, ...]]
     is_unanswerable: Tensor  # bool [B]
     numbers: list[int]
@@ -142,8 +151,11 @@ class Collator:
                 inputs=left_padded(tokens, self.pad_id, self.device),
                 targets=torch.tensor(padded, device=self.device),
                 is_target=torch.tensor(is_target, device=self.device),
-                question=torch.from_numpy(np.stack([it.vector for it in examples])).to(self.device),
-                asked=torch.from_numpy(np.stack([it.asked for it in examples])).long().to(self.device),
+                query=QueryTensors(
+                    torch.from_numpy(np.stack([it.vector for it in examples])).to(self.device),
+                    torch.from_numpy(np.stack([it.asked for it in examples])).long().to(self.device),
+                    torch.from_numpy(np.stack([it.words for it in examples])).long().to(self.device),
+                ),
                 gold_rows=[example.gold_rows for example in examples],
                 is_unanswerable=torch.tensor([it.is_unanswerable for it in examples], device=self.device),
                 numbers=[it.number for it in examples],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kblampp.config import Config
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.retriever import Retrieved, Retriever
-from kblampp.selector import Selection
+from kblampp.selector import QueryTensors, Selection
 from kblampp.train import losses
 from kblampp.train.batches import Batch
 from kblampp.train.lower_layers import LowerLayers
@@ -42,11 +42,11 @@ class Objective:
 
     def __call__(self, model: KBInjectedModel, batch: Batch) -> Step:
         """The losses; the supporting facts are among the chosen whatever their scores."""
-        question = self._noisy(batch.question) if model.training else batch.question
-        found = self.retriever.retrieve(model.selector, question, must_have=batch.gold_rows)
+        query = self._noisy(batch.query) if model.training else batch.query
+        found = self.retriever.retrieve(model.selector, query.vectors, must_have=batch.gold_rows)
         must_have = found.is_among(batch.gold_rows)
         selection: Selection = model.selector(
-            question, batch.asked, found.facts, found.depth, found.is_real, self.config.K_top, must_have
+            query, found.facts, found.depth, found.is_real, self.config.K_top, must_have
         )
         logits = self._logits(model, batch, selection)
         target = losses.selector_target(found, batch.gold_rows, batch.is_unanswerable)
@@ -58,10 +58,10 @@ class Objective:
         shown = {name: float(part.detach()) for name, part in parts.items()}
         return Step(loss, shown | self._shares(batch, selection, target, logits))
 
-    def _noisy(self, question: Tensor) -> Tensor:
-        noise = torch.randn(question.shape, generator=self._generator).to(question.device)
-        length = self.config.train.question_noise
-        return nn.functional.normalize(question + length * nn.functional.normalize(noise, dim=-1), dim=-1)
+    def _noisy(self, query: QueryTensors) -> QueryTensors:
+        noise = torch.randn(query.vectors.shape, generator=self._generator).to(query.vectors.device)
+        moved = query.vectors + self.config.train.question_noise * nn.functional.normalize(noise, dim=-1)
+        return replace(query, vectors=nn.functional.normalize(moved, dim=-1))
 
     def _logits(self, model: KBInjectedModel, batch: Batch, selection: Selection) -> Tensor:
         """[B, A, V], at the places that choose the answers' tokens."""
@@ -98,7 +98,7 @@ class Objective:
                 model.injected, gold_place, batch.slots, batch.is_target
             )
         if weights.time:
-            parts["time"] = losses.time_loss(selection.scores, found, target, batch.asked)
+            parts["time"] = losses.time_loss(selection.scores, found, target, batch.query.asked)
         if weights.path:
             log_alpha = (selection.scores / temperature.exp()).log_softmax(-1)
             corrupted = losses.corrupt_paths(target, found.is_real, self._generator)

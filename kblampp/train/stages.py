@@ -13,7 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from kblampp.answer_format import AnswerFormat
 from kblampp.checkpoint import save_checkpoint
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.encoders.errors import EncoderError
 from kblampp.encoders.loading import load_encoder
 from kblampp.errors import ConfigError, KblamppError
@@ -50,7 +50,7 @@ def run(
     if flags is not None:
         flags(parser)
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         config = for_steps(config_from_flags(arguments), arguments.max_steps)

@@ -17,7 +17,15 @@ from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.train.batches import Collator, QuestionDataset
 from kblampp.train.objective import Objective
 
-SCALARS = ("selector.gamma", "selector.eta", "selector.log_temperature", "selector.null.", ".scale", ".gate.")
+SCALARS = (
+    "selector.gamma",
+    "selector.eta",
+    "selector.delta",
+    "selector.log_temperature",
+    "selector.null.",
+    ".scale",
+    ".gate.",
+)
 """Parts of names whose parameters are few and must move far: they learn faster."""
 
 
