@@ -27,7 +27,7 @@ from kblampp.offline.sources import (
     wanted,
     write_all,
 )
-from kblampp.offline.templated import CONTEXT, label, questions_about
+from kblampp.offline.templated import label, questions_about, sentence
 from kblampp.questions import Question
 
 DATASET = "kg"
@@ -58,7 +58,7 @@ def read_graph(folder: Path, max_samples: int | None) -> tuple[FactBook, dict[st
     book = FactBook()
     for _, (head_id, relation, tail_id) in islice(table(folder / "triples.tsv", 3), max_samples):
         head, tail = names.get(head_id, head_id), names.get(tail_id, tail_id)
-        context = CONTEXT.format(r=label(relation), h=head, t=tail)
+        context = sentence(relation, head, tail)
         book.add(head, label(relation), tail, context, source=f"{folder.name}:{head_id}")
     return book, names
 

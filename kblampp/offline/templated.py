@@ -11,7 +11,6 @@ from kblampp.config import PipelineConfig
 from kblampp.questions import REFUSAL, Question, QuestionType
 from kblampp.quintuples import Quintuple
 
-CONTEXT = "The {r} of {h} is {t}."
 _HELD_OUT_SHARE = 0.2  # of the heads, for dev and for test each
 _TRIES = 40  # for each question that is wanted
 _QUESTIONS = {
@@ -23,12 +22,35 @@ _QUESTIONS = {
     ),
     "held_out": ("{h} has what {r}?", "What do we know of {h} by way of {r}?"),
 }
+# Of relations such as 'directed by', which 'the ... of' does not suit.
+_OPEN_ENDED = {
+    "train": (
+        "{h} is {r} what?",
+        "What is {h} {r}?",
+        "Tell me what {h} is {r}.",
+        "Do you know what {h} is {r}?",
+    ),
+    "held_out": ("As to {h}, it is {r} what?", "What, would you say, is {h} {r}?"),
+}
+_ENDINGS = ("as", "at", "by", "for", "from", "in", "of", "on", "to", "with")
 _Draft = tuple[QuestionType, str, str, tuple[str, ...]]
 
 
 def label(relation: str) -> str:
     """A relation's identifier in words: 'capital of' for 'capital_of', 'capital' for 'country.capital'."""
     return " ".join(relation.split(".")[-1].replace("_", " ").split())
+
+
+def sentence(relation: str, head: str, tail: str) -> str:
+    """A sentence that states a fact whose source has none."""
+    words = label(relation)
+    if _is_open_ended(words):
+        return f"{head} is {words} {tail}."
+    return f"The {words.removeprefix('has ')} of {head} is {tail}."
+
+
+def _is_open_ended(words: str) -> bool:
+    return words.split()[-1] in _ENDINGS
 
 
 @dataclass
@@ -120,8 +142,10 @@ class _Asker:
         return drafts
 
     def _filled(self, relation: str, head: str) -> str:
-        template = self.generator.choice(_QUESTIONS["train" if self.split == "train" else "held_out"])
-        text = template.format(r=label(relation), h=head)
+        words = label(relation)
+        templates = _OPEN_ENDED if _is_open_ended(words) else _QUESTIONS
+        template = self.generator.choice(templates["train" if self.split == "train" else "held_out"])
+        text = template.format(r=words.removeprefix("has "), h=head)
         return text[0].upper() + text[1:]
 
     def _chain(self, num_hops: int) -> _Draft | None:
@@ -137,7 +161,13 @@ class _Asker:
             met.add(head)
         named = chain[0].head
         for fact in chain[:-1]:
-            named = f"the {label(fact.relation)} of {named}"
+            words = label(fact.relation)
+            is_open_ended = _is_open_ended(words)
+            named = (
+                f"what {named} is {words}"
+                if is_open_ended
+                else f"the {words.removeprefix('has ')} of {named}"
+            )
         supporting = tuple(fact.id for fact in chain)
         kind: QuestionType = "single-hop" if num_hops == 1 else "multi-hop"
         return kind, self._filled(chain[-1].relation, named), chain[-1].tail, supporting

@@ -12,7 +12,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _POINT = (
     rf"(?:(?:\d{{1,2}}(?:st|nd|rd|th)?\s+)?{_MONTH},?\s+(?:\d{{1,2}}(?:st|nd|rd|th)?\s*,?\s+)?)?"
-    r"(?:(?:the\s+)?(?:early|mid|late)?[\s-]*[12]\d{3}s|[12]\d{3})(?!\d)"
+    r"(?:(?:the\s+)?(?:early|mid|late)?[\s-]*(?<!\d)[12]\d{3}s|(?<!\d)[12]\d{3})(?!\d)"
 )
 _SPAN = re.compile(
     rf"(?P<one>{_POINT})\s*(?:to|and|until|till|through|-|–)\s*(?P<other>{_POINT})", re.IGNORECASE
