@@ -18,7 +18,13 @@ setup(
     description="Reinforcement learning of language models that search a knowledge graph, on stock verl",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["kg_r1*", "verl_ext*", "kblampp*"]),
-    package_data={"kg_r1.eval": ["page/*"], "kblampp.align": ["frames/*.txt"], "verl_ext": ["config/*.yaml"]},
+    package_data={
+        "kg_r1.eval": ["page/*"],
+        "kblampp.align": ["frames/*.txt"],
+        "kblampp.eval": ["page/*"],
+        "kblampp.infer": ["page/*"],
+        "verl_ext": ["config/*.yaml"],
+    },
     install_requires=pins("base"),
     extras_require={"cpu": pins("cpu"), "gpu": pins("gpu"), "dev": pins("dev")},
     entry_points={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
@@ -86,7 +87,7 @@ class AnswerFormat:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.split("\n", 1)[0].strip() if self.style == "plain" else text.strip()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Changes when the tokens of an answer would: for stores that keep them."""
         sample = [self.style, self.end_id, self.answer_ids("Zelda Ümlaut, 12 Baker Street (1998)")]

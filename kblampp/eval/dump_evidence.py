@@ -1,7 +1,8 @@
 """What each answer rests on, as one JSON file.
 
     python -m kblampp.eval.dump_evidence --config configs/synth_world.yaml \
-        --backbone configs/backbone_smollm.yaml --checkpoint runs/kblampp/synth_world/final --out evidence.json
+        --backbone configs/backbone_smollm.yaml --checkpoint runs/kblampp/synth_world/final \
+        --out runs/kblampp/evidence.json
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kblampp.answering import load_answerer
-from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
 from kblampp.encoders.errors import EncoderError
 from kblampp.errors import ConfigError, KblamppError
 from kblampp.eval.evidence import as_text, records_of, summarise, write_evidence
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     add_config_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parse_flags(parser, argv)
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
