@@ -23,6 +23,7 @@ class Knowledge:
     slots: Tensor  # float [B, K + 1, m, D]: the tails' tokens, root mean square about 1
     is_slot: Tensor  # bool [B, K + 1, m]
     tails: Tensor  # float [B, K + 1, d]: the tails' vectors
+    slot_ids: Tensor  # int64 [B, K + 1, m]: those tokens; negative where there is none
 
     def for_batch(self, size: int) -> Knowledge:
         """Repeated for `size` rows, as a beam search has. Raises ValueError if that does not divide."""
@@ -43,6 +44,16 @@ class Injected:
     hidden: Tensor  # [B, T, D], of the type that came in
     weights: Tensor  # float [B, T, K + 1, m']: a_ij; sums to 1 over facts and slots
     beta: Tensor  # float [B, T]: how far the gate is open
+    state: Tensor  # float [B, T, D]: the states before, root mean square 1
+
+
+def _reader(d_model: int, d_attention: int) -> nn.Sequential:
+    """From a state and the token just read to a query. How far a tail was said is not linear in the state."""
+    return nn.Sequential(
+        nn.Linear(2 * d_model, 2 * d_attention, bias=False),
+        nn.GELU(),
+        nn.Linear(2 * d_attention, d_attention, bias=False),
+    )
 
 
 class KBAttention(nn.Module):
@@ -68,10 +79,10 @@ class KBAttention(nn.Module):
         self.value_source = value_source
         self.query = nn.Linear(d_model, d_attention, bias=False)
         self.key = nn.Linear(d_key, d_attention, bias=False)
-        self.slot_query = nn.Linear(2 * d_model, d_attention, bias=False)
+        self.slot_query = _reader(d_model, d_attention)
         self.slot_places = nn.Parameter(torch.randn(num_slots + 1, d_attention) * 0.5)
         if value_source != "encoder":
-            self.next_query = nn.Linear(2 * d_model, d_attention, bias=False)
+            self.next_query = _reader(d_model, d_attention)
             self.next_key = nn.Linear(d_model, d_attention, bias=False)
             self.start = nn.Parameter(torch.randn(d_model) * 0.1)
         if value_source != "backbone":
@@ -101,7 +112,7 @@ class KBAttention(nn.Module):
         o = torch.einsum("btkm,bkmd->btd", weights, values)
         beta = self.gate(torch.cat([state, o], -1)).sigmoid()
         change = beta * (self.scale * rms.detach() * o + self.up(self.down(o)))
-        return Injected((h + change).to(hidden.dtype), weights, beta.squeeze(-1))
+        return Injected((h + change).to(hidden.dtype), weights, beta.squeeze(-1), state)
 
     def _values(self, knowledge: Knowledge) -> tuple[Tensor, Tensor]:
         """Values [B, K + 1, m', D] and which there are [B, K + 1, m']; the tail's vector is the last slot."""

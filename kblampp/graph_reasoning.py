@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,8 @@ from kblampp.kb_store import NO_ENTITY, FactTensors
 
 EDGES = ("itself", "same head", "leads to", "comes from", "earlier", "later")
 _NUM_DEPTHS = 3
+NUM_FITS = 6
+"""Numbers that say how a fact fits a question."""
 
 
 def edges_of(facts: FactTensors) -> Tensor:
@@ -58,67 +62,57 @@ class _Layer(nn.Module):
         return x + self.feed_forward(x)
 
 
+@dataclass(frozen=True)
+class Reasoned:
+    """What reasoning adds to K candidates of B questions."""
+
+    to_score: Tensor  # float [B, K]
+    to_key: Tensor  # float [B, K, d]
+    to_value: Tensor  # float [B, K, d]
+    to_null: Tensor  # float [B, K]: to the null fact's score, if that candidate is the best
+
+
 class GraphReasoning(nn.Module):
     """Two layers over the candidates of a question; what they find is added to score, key and value.
 
+    A fact comes in as how well it fits, not as what it says: from vectors of keys and relations the module
+    learned the relations of training by heart, and found fewer facts of others than it would have untrained.
     Every output starts at 0, so that an untrained module changes nothing.
 
     Args:
-        d: dimensions of keys and of the question's vector.
+        d: dimensions of keys and values.
         width: of a fact's state.
     """
 
     def __init__(self, d: int, width: int = 96, num_layers: int = 2, num_heads: int = 4) -> None:
         super().__init__()
-        self.key = nn.Linear(d, width)
-        self.question = nn.Linear(d, width)
-        self.relation = nn.Linear(d, width)
-        self.matching = nn.Linear(d, width, bias=False)
+        self.fits = nn.Sequential(nn.Linear(NUM_FITS, width), nn.GELU(), nn.Linear(width, width))
         self.depth = nn.Embedding(_NUM_DEPTHS, width)
-        self.score = nn.Linear(3, width)
         self.layers = nn.ModuleList(_Layer(width, num_heads) for _ in range(num_layers))
         self.to_score = nn.Linear(width, 1)
         self.to_key = nn.Linear(width, d)
         self.to_value = nn.Linear(width, d)
-        for out in (self.to_score, self.to_key, self.to_value):
+        self.to_null = nn.Linear(width, 1)
+        for out in (self.to_score, self.to_key, self.to_value, self.to_null):
             nn.init.zeros_(out.weight)
             nn.init.zeros_(out.bias)
 
-    def forward(
-        self,
-        question: Tensor,
-        facts: FactTensors,
-        scores: Tensor,
-        named: Tensor,
-        depth: Tensor,
-        is_real: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is added to the scores [B, K], the keys [B, K, d] and the values [B, K, d].
+    def forward(self, facts: FactTensors, fits: Tensor, depth: Tensor, is_real: Tensor) -> Reasoned:
+        """What is added.
 
         Args:
-            question: float [B, d], of length 1.
-            facts: the candidates.
-            scores: float [B, K], before.
-            named: float [B, K]: the share of a head's words that stand in the question.
+            facts: the candidates, for their entities and times.
+            fits: float [B, K, NUM_FITS]: how each fits the question, of `KBSelector`.
             depth: int [B, K]: how many tails were followed to find the fact.
             is_real: bool [B, K]; what is not is neither asked nor heard.
         """
-        root = facts.keys.shape[-1] ** 0.5  # vectors of length 1 have small numbers
-        relations = facts.relation_vectors * root
-        asked = question[:, None] * root
-        fit = torch.einsum("bd,bkd->bk", question, facts.relation_vectors) * root
-        x = (
-            self.key(facts.keys * root)
-            + self.question(asked)
-            + self.relation(relations)
-            + self.matching(asked) * self.matching(relations) / root
-            + self.depth(depth.clamp(max=_NUM_DEPTHS - 1))
-            + self.score(torch.stack([scores / root, fit / root, named], -1))
-        )
+        x = self.fits(fits) + self.depth(depth.clamp(max=_NUM_DEPTHS - 1))
         edges = edges_of(facts)
         itself = edges[..., :1]
         heard = (is_real[:, :, None] & is_real[:, None])[..., None]
         edges = torch.cat([itself, edges[..., 1:] & heard], -1)
         for layer in self.layers:
             x = layer(x, edges)
-        return self.to_score(x).squeeze(-1), self.to_key(x), self.to_value(x)
+        return Reasoned(
+            self.to_score(x).squeeze(-1), self.to_key(x), self.to_value(x), self.to_null(x).squeeze(-1)
+        )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from kblampp.copy_head import CopyHead
 from kblampp.errors import ConfigError
 from kblampp.families import decoder_layers
 from kblampp.fusion import Injected, KBAttention, Knowledge
@@ -35,10 +36,12 @@ class KBInjectedModel(nn.Module):
         num_slots: value slots of a fact, the token that ends an answer included.
         refusal_ids: tokens of the refusal with that token; the value of the null fact.
         value_source: backbone, encoder or both.
+        has_copy_head: mixes the weights of the last layer into the output as well.
 
     Raises:
         UnsupportedBackbone: the family has no entry.
-        ConfigError: a layer that the backbone does not have, or a refusal longer than the slots.
+        ConfigError: a layer that the backbone does not have, a refusal longer than the slots, or a copy
+            head without the tails' tokens.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class KBInjectedModel(nn.Module):
         num_slots: int,
         refusal_ids: Sequence[int],
         value_source: str = "backbone",
+        has_copy_head: bool = False,
     ) -> None:
         super().__init__()
         layers = decoder_layers(backbone)
@@ -72,6 +76,9 @@ class KBInjectedModel(nn.Module):
                 for layer in inject_layers
             }
         )
+        if has_copy_head and value_source == "encoder":
+            raise ConfigError("copy_head: there are no tokens to copy; set value_source to backbone or both")
+        self.copy_head = CopyHead(table.shape[1]) if has_copy_head else None
         self.null_key = nn.Parameter(torch.zeros(d_key))
         padded = [*refusal_ids, *[NO_TOKEN] * (num_slots - len(refusal_ids))]
         self.register_buffer("refusal_ids", torch.tensor(padded), persistent=False)
@@ -92,6 +99,7 @@ class KBInjectedModel(nn.Module):
         head = base.get_output_embeddings()
         if head is not None:
             self._handles.append(head.register_forward_pre_hook(_contiguous))
+            self._handles.append(head.register_forward_hook(self._copy))
         layers = decoder_layers(self.backbone)
         for name in self.attentions:
             hook = self._hook(int(name))
@@ -125,6 +133,7 @@ class KBInjectedModel(nn.Module):
             slots=self.embedded(ids.clamp(min=0)) * (ids != NO_TOKEN)[..., None],
             is_slot=ids != NO_TOKEN,
             tails=torch.cat([facts.tails, torch.zeros_like(null)], 1),
+            slot_ids=ids,
         )
 
     def embedded(self, ids: Tensor) -> Tensor:
@@ -178,6 +187,13 @@ class KBInjectedModel(nn.Module):
 
     def _remember_ids(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         self._ids = arguments[0]
+
+    def _copy(self, _: nn.Module, __: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+        if self._knowledge is None or self.copy_head is None:
+            return logits
+        knowledge = self._knowledge.for_batch(logits.shape[0])
+        mixed: Tensor = self.copy_head(logits, self.injected[max(self.injected)], knowledge)
+        return mixed
 
     def _hook(self, layer: int) -> Any:
         def inject(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -91,6 +91,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
         num_slots=config.store.max_tail_tokens + 1,
         refusal_ids=[*answers.answer_ids(REFUSAL), answers.end_id],
         value_source=config.value_source,
+        has_copy_head=config.copy_head,
     )
     return model.to(device_of(config))
 

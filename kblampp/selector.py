@@ -43,6 +43,17 @@ class Selection:
         return self.log_alpha.exp()
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What scores are made of, float [B, C] each, and what graph reasoning reads, float [B, C, NUM_FITS]."""
+
+    semantic: Tensor
+    context: Tensor
+    time: Tensor
+    named: Tensor
+    fits: Tensor
+
+
 class KBSelector(nn.Module):
     """score = z . k / sqrt(d) + gamma * s_context + eta * s_time + delta * s_name, and what reasoning adds.
 
@@ -91,19 +102,31 @@ class KBSelector(nn.Module):
             depth: int [B, C]: how many tails were followed.
             is_real: bool [B, C].
         """
-        question, named = query.vectors, self.name(query.words, facts.name_words)
+        terms = self._terms(query, facts)
         scores = (
-            self.semantic(self.query_map(question), facts.keys)
-            + self.gamma * self.context(question, facts.contexts)
-            + self.eta * self.time(query.asked, facts.times)
-            + self.delta * named
+            terms.semantic + self.gamma * terms.context + self.eta * terms.time + self.delta * terms.named
         )
+        null = torch.zeros_like(scores)
         if self.graph is not None:
-            to_score, to_key, to_value = self.graph(question, facts, scores, named, depth, is_real)
-            scores = scores + to_score
-            facts = _added(facts, to_key, to_value)
+            reasoned = self.graph(facts, terms.fits, depth, is_real)
+            scores, null = scores + reasoned.to_score, reasoned.to_null
+            facts = _added(facts, reasoned.to_key, reasoned.to_value)
         scores = scores.masked_fill(~is_real, NO_SCORE)
-        return torch.cat([scores, self._null_score(scores, named * is_real)], -1), facts
+        of_null = self._null_score(scores, terms.named * is_real)
+        of_null = of_null + null.gather(1, scores.argmax(-1, keepdim=True))
+        return torch.cat([scores, of_null], -1), facts
+
+    def _terms(self, query: QueryTensors, facts: FactTensors) -> _Terms:
+        question = query.vectors
+        semantic = self.semantic(self.query_map(question), facts.keys)
+        context = self.context(question, facts.contexts)
+        time = self.time(query.asked, facts.times)
+        named = self.name(query.words, facts.name_words)
+        raw = torch.einsum("bd,bkd->bk", question, facts.keys)
+        relation = torch.einsum("bd,bkd->bk", question, facts.relation_vectors)
+        mapped = semantic / facts.keys.shape[-1] ** 0.5
+        fits = torch.stack([mapped, raw, relation, context, time, named], -1)
+        return _Terms(semantic, context, time, named, fits)
 
     def forward(
         self,

@@ -43,7 +43,7 @@ def backbone(model_type: str) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def injected(model: Any, value_source: str = "backbone") -> KBInjectedModel:
+def injected(model: Any, value_source: str = "backbone", copies: bool = False) -> KBInjectedModel:
     torch.manual_seed(1)
     return KBInjectedModel(
         model,
@@ -54,6 +54,7 @@ def injected(model: Any, value_source: str = "backbone") -> KBInjectedModel:
         num_slots=SLOTS,
         refusal_ids=[1, 2, 3],
         value_source=value_source,
+        has_copy_head=copies,
     )
 
 
@@ -76,6 +77,7 @@ def knowledge(model: KBInjectedModel, num_rows: int, num_facts: int = 4) -> Know
         slots=model.embedded(ids),
         is_slot=is_slot,
         tails=torch.randn(num_rows, num_facts, d, generator=generator),
+        slot_ids=ids,
     )
 
 
@@ -154,7 +156,8 @@ def test_only_kb_modules_learn_and_are_saved() -> None:
     loss = wrapped(knowledge(wrapped, 2), input_ids=IDS).logits.square().mean()
     loss.backward()
     assert not [name for name, it in wrapped.backbone.named_parameters() if it.grad is not None]
-    attention = ("query", "key", "slot_query", "next_query", "next_key", "down", "up")
+    readers = [f"{name}.{part}" for name in ("slot_query", "next_query") for part in (0, 2)]
+    attention = ("query", "key", *readers, "next_key", "down", "up")
     own = [
         "slot_places",
         "start",
@@ -186,6 +189,30 @@ def test_the_order_of_facts_does_not_matter() -> None:
     with torch.no_grad():
         first, second = (wrapped(it, input_ids=IDS).logits for it in (facts, moved))
     torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
+
+
+def test_a_copy_head_mixes_the_weights_into_the_output() -> None:
+    model = backbone("llama")
+    before = model(input_ids=IDS).logits
+    wrapped = stirred(injected(model, copies=True))
+    facts = knowledge(wrapped, 2)
+    with torch.no_grad():
+        plain = wrapped(facts, input_ids=IDS).logits
+        wrapped.take_out()
+        assert torch.equal(model(input_ids=IDS).logits, before)
+        wrapped.put_in()
+        assert wrapped.copy_head is not None
+        wrapped.copy_head.scale.fill_(0.5)
+        mixed = wrapped(facts, input_ids=IDS, logits_to_keep=2).logits
+        p = 0.75 * plain[:, -2:].softmax(-1)  # half a share of a gate that is half open
+        done = wrapped.injected[2]
+        for row in range(2):
+            for token in range(2):
+                copied = torch.zeros(VOCABULARY)
+                copied.scatter_add_(0, facts.slot_ids[row].flatten(), done.weights[row, 2 + token].flatten())
+                torch.testing.assert_close(mixed[row, token].softmax(-1), p[row, token] + 0.25 * copied)
+    with pytest.raises(ConfigError, match="no tokens to copy"):
+        injected(backbone("llama"), "encoder", copies=True)
 
 
 def test_beams_share_the_facts_of_their_question() -> None:

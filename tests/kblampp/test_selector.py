@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kblampp.graph_reasoning import EDGES, GraphReasoning, edges_of
+from kblampp.graph_reasoning import EDGES, NUM_FITS, GraphReasoning, edges_of
 from kblampp.kb_store import NO_ENTITY, FactTensors
 from kblampp.name_words import hashed_words, words_of
 from kblampp.scorers import NameScorer, QueryMap, TimeScorer, holds_at
@@ -179,16 +179,14 @@ def test_reasoning_adds_nothing_untrained_and_reaches_two_hops_trained() -> None
     torch.manual_seed(0)
     reasoning = GraphReasoning(d, width=8)
     facts = some_facts(KEYS, [TIMELESS] * 3, [[0, 1], [1, 2], [2, NO_ENTITY]])
-    scores = torch.zeros(1, 3)
-    for added in reasoning(QUESTION, facts, scores, scores, DEPTH, ALL):
+    fits = torch.rand(1, 3, NUM_FITS, requires_grad=True)
+    reasoned = reasoning(facts, fits, DEPTH, ALL)
+    for added in (reasoned.to_score, reasoned.to_key, reasoned.to_value, reasoned.to_null):
         assert not added.any()
     torch.nn.init.normal_(reasoning.to_score.weight)
-    keys = facts.keys.clone().requires_grad_()
-    moved = FactTensors(**{**{n: getattr(facts, n) for n in facts.__dataclass_fields__}, "keys": keys})
-    reasoning(QUESTION, moved, scores, scores, DEPTH, ALL)[0][0, 2].backward()
-    assert keys.grad is not None
-    assert keys.grad[0].abs().sum(-1).gt(0).tolist() == [True, True, True]
-    keys.grad = None
     unheard = torch.tensor([[True, False, True]])
-    reasoning(QUESTION, moved, scores, scores, DEPTH, unheard)[0][0, 2].backward()
-    assert keys.grad.abs().sum(-1).gt(0).tolist() == [[False, False, True]]
+    for real, reached in ((ALL, [True, True, True]), (unheard, [False, False, True])):
+        fits.grad = None
+        reasoning(facts, fits, DEPTH, real).to_score[0, 2].backward()
+        assert fits.grad is not None
+        assert fits.grad[0].abs().sum(-1).gt(0).tolist() == reached

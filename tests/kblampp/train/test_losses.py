@@ -65,7 +65,7 @@ def test_selector_loss_passes_over_what_teaches_nothing() -> None:
 def test_attention_loss_looks_at_the_next_slot_of_the_gold_fact() -> None:
     weights = torch.full((1, 4, 2, 3), 0.05)  # four tokens; the last but one and the one before choose
     weights[0, 1, 1, 0], weights[0, 2, 1, 1] = 0.4, 0.2
-    injected = {3: Injected(torch.zeros(1, 4, 1), weights, torch.zeros(1, 4))}
+    injected = {3: Injected(torch.zeros(1, 4, 1), weights, torch.zeros(1, 4), torch.zeros(1, 4, 1))}
     slots, counted = torch.tensor([[0, 1]]), torch.tensor([[True, True]])
     found = losses.attention_loss(injected, torch.tensor([1]), slots, counted)
     assert float(found) == pytest.approx(-(math.log(0.4) + math.log(0.2)) / 2, abs=1e-4)
