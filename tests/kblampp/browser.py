@@ -31,6 +31,7 @@ class Browser:
 
     def open(self, url: str, width: int = 1200) -> None:
         """Opens a page in a window of that width, in pixels, and forgets what was logged before."""
+        self.driver.get("about:blank")
         self.requests()
         self.complaints()
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
