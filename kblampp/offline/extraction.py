@@ -103,6 +103,8 @@ def _tails(document: Doc) -> list[Span]:
 
 def _joined(document: Doc) -> list[Span]:
     """The names, a place with the larger place behind its comma as one: 'Columbus, Ohio'."""
+    from spacy.tokens import Span  # loaded with the model, which may be absent
+
     joined: list[Span] = []
     for name in document.ents:
         before = joined[-1] if joined else None
@@ -114,7 +116,7 @@ def _joined(document: Doc) -> list[Span]:
             and name.root.dep_ in ("appos", "npadvmod")
         )
         if before is not None and is_larger_place:
-            joined[-1] = document.char_span(before.start_char, name.end_char, label=before.label_)
+            joined[-1] = Span(document, before.start, name.end, label=before.label)
         else:
             joined.append(name)
     return joined
@@ -137,7 +139,8 @@ def _with_of(chunk: Span, named: set[int]) -> Span | None:
 
 def _way_up(span: Span) -> tuple[Token | None, list[Token]]:
     """The nearest verb above a span, and the words between; no verb when the span belongs to a subject."""
-    token, between = span.root, []
+    token = span.root
+    between: list[Token] = []
     while token.head.i != token.i:
         if token.dep_ in _SUBJECTS or token.dep_ == "poss":
             return None, []

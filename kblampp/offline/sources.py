@@ -36,13 +36,15 @@ def source_parser(module: str, description: str) -> argparse.ArgumentParser:
 def source_from_flags(arguments: argparse.Namespace) -> tuple[Config, Path, int | None]:
     """The config, the source's path, and how many records are wanted (None: all). Raises ConfigError."""
     config = config_from_flags(arguments)
-    path = arguments.input or (config.pipeline.input_path and Path(config.pipeline.input_path))
-    if path is None:
+    named = arguments.input or config.pipeline.input_path
+    if not named:
         raise ConfigError("name the source: --input PATH, or pipeline.input_path in the config")
-    max_samples = config.pipeline.max_samples if arguments.max_samples is None else arguments.max_samples
+    max_samples: int | None = (
+        config.pipeline.max_samples if arguments.max_samples is None else arguments.max_samples
+    )
     if max_samples is not None and max_samples < 1:
         raise ConfigError(f"max_samples must be at least 1, not {max_samples}")
-    return config, path, max_samples
+    return config, Path(named), max_samples
 
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -72,6 +72,12 @@ def test_every_make_target_exists(page: Path) -> None:
         "verl_ext.curves",
         "kblampp.encoders.fetch",
         "kblampp.zerog.cli",
+        "kblampp.offline.gen_synth_world",
+        "kblampp.offline.gen_synth_qa",
+        "kblampp.offline.build_5tuple_from_hotpot",
+        "kblampp.offline.build_5tuple_from_timeqa",
+        "kblampp.offline.build_5tuple_from_trex",
+        "kblampp.offline.build_5tuple_from_kg",
     ],
 )
 def test_every_option_shown_with_a_command_is_one(module: str) -> None:
