@@ -77,7 +77,7 @@ def find_paths(
             FactPath((*path.evidence, it))
             for path in beam
             for it in by_head.get(path.evidence[-1].fact.tail, ())
-            if it.fact.tail not in _entities(path)
+            if not _has_loop(path) and it.fact.tail not in _entities(path)
         ]
         beam = _best(longer, beam_width)
         found += beam[:num_best]
@@ -100,6 +100,10 @@ def path_f1(path_fact_ids: Iterable[str], supporting_facts: Iterable[str]) -> fl
 
 def _best(paths: Sequence[FactPath], number: int) -> list[FactPath]:
     return sorted(paths, key=lambda path: (-path.score, path.fact_ids))[:number]
+
+
+def _has_loop(path: FactPath) -> bool:
+    return len(_entities(path)) <= len(path.evidence)
 
 
 def _entities(path: FactPath) -> set[str]:
