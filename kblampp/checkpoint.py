@@ -19,6 +19,7 @@ CONFIG = "config.yaml"
 ADAPTER = "lora"
 _OF_THE_MODEL = (
     "inject_layers",
+    "early_layer",
     "value_source",
     "d_attention",
     "d_k",

@@ -85,7 +85,7 @@ class LossConfig:
     attention: float = 1.0
     time: float = 0.1
     path: float = 0.0
-    identity: float = 3.0
+    identity: float = 10.0
     """Holds the query map near the identity, so that relations never seen are still found."""
 
 
@@ -145,6 +145,8 @@ class Config:
     d_attention: int = 192
     """Width of the injected attention's own queries and keys."""
     inject_layers: list[int] = field(default_factory=lambda: [12, 20])
+    early_layer: int = 4
+    """Before which layer a token's early state is read, which knows the tokens just before it."""
     value_source: str = "backbone"
     """One of `VALUE_SOURCES`: the backbone's embeddings of the tail's tokens, its encoded vector, or both."""
     copy_head: bool = False
@@ -152,7 +154,7 @@ class Config:
     K_top: int = 16
     num_candidates: int = 64
     """Facts that the index hands to the selector."""
-    num_hops: int = 2
+    num_hops: int = 3
     """Candidates are widened by facts whose head is a tail found before, that many facts deep."""
     use_graph: bool = True
     """Relational attention over the chosen facts."""

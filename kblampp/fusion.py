@@ -48,9 +48,9 @@ class Injected:
 
 
 def _reader(d_model: int, d_attention: int) -> nn.Sequential:
-    """From a state and the token just read to a query. How far a tail was said is not linear in the state."""
+    """From state, early state and token to a query; what was said so far is not linear in them."""
     return nn.Sequential(
-        nn.Linear(2 * d_model, 2 * d_attention, bias=False),
+        nn.Linear(3 * d_model, 2 * d_attention, bias=False),
         nn.GELU(),
         nn.Linear(2 * d_attention, d_attention, bias=False),
     )
@@ -95,20 +95,24 @@ class KBAttention(nn.Module):
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
 
-    def forward(self, hidden: Tensor, embedded: Tensor, knowledge: Knowledge) -> Injected:
+    def forward(self, hidden: Tensor, early: Tensor, embedded: Tensor, knowledge: Knowledge) -> Injected:
         """Adds the facts to the states.
 
         Args:
             hidden: [B, T, D], the states that a layer is about to read.
+            early: [B, T, D], the states some layers above the embeddings, where a token still knows those
+                just before it: a tail with one token twice is said wrong without.
             embedded: [B, T, D], the embeddings of the tokens, root mean square about 1.
             knowledge: the facts of each row.
         """
         h = hidden.float()
         rms = h.square().mean(-1, keepdim=True).add(1e-5).sqrt()
         state = h / rms
-        both = torch.cat([state, embedded.float()], -1)
+        early = early.float()
+        early = early / early.square().mean(-1, keepdim=True).add(1e-5).sqrt()
+        seen = torch.cat([state, early, embedded.float()], -1)
         values, is_value = self._values(knowledge)
-        weights = self._weights(state, both, knowledge, is_value)
+        weights = self._weights(state, seen, knowledge, is_value)
         o = torch.einsum("btkm,bkmd->btd", weights, values)
         beta = self.gate(torch.cat([state, o], -1)).sigmoid()
         change = beta * (self.scale * rms.detach() * o + self.up(self.down(o)))
@@ -126,7 +130,7 @@ class KBAttention(nn.Module):
             is_value.append(knowledge.is_slot.any(-1, keepdim=True))
         return torch.cat(values, 2), torch.cat(is_value, 2)
 
-    def _weights(self, state: Tensor, both: Tensor, knowledge: Knowledge, is_value: Tensor) -> Tensor:
+    def _weights(self, state: Tensor, seen: Tensor, knowledge: Knowledge, is_value: Tensor) -> Tensor:
         width = self.key.out_features**0.5
         keys = self.key(knowledge.keys * knowledge.keys.shape[-1] ** 0.5)
         fact = torch.einsum("bta,bka->btk", self.query(state), keys) / width * _KEY_SCALE
@@ -134,17 +138,17 @@ class KBAttention(nn.Module):
         places = (
             self.slot_places[-is_value.shape[-1] :] if self.value_source == "encoder" else self.slot_places
         )
-        place = self.slot_query(both) @ places[: is_value.shape[-1]].T / width
+        place = self.slot_query(seen) @ places[: is_value.shape[-1]].T / width
         logits = fact[..., None] + place[:, :, None]
         if self.value_source != "encoder":
-            logits = logits + self._continuing(both, knowledge, is_value.shape[-1]) / width
+            logits = logits + self._continuing(seen, knowledge, is_value.shape[-1]) / width
         weights = logits.masked_fill(~is_value[:, None], float("-inf")).flatten(2).softmax(-1)
         return weights.view_as(logits)
 
-    def _continuing(self, both: Tensor, knowledge: Knowledge, num_slots: int) -> Tensor:
+    def _continuing(self, seen: Tensor, knowledge: Knowledge, num_slots: int) -> Tensor:
         """float [B, T, K + 1, m']: how what was just read fits the tail's token before each slot."""
         slots = knowledge.slots
         start = self.start.expand(*slots.shape[:2], 1, -1)
         before = self.next_key(torch.cat([start, slots[:, :, :-1]], 2))
-        fits = torch.einsum("bta,bkma->btkm", self.next_query(both), before)
+        fits = torch.einsum("bta,bkma->btkm", self.next_query(seen), before)
         return nn.functional.pad(fits, (0, num_slots - fits.shape[-1]))

@@ -31,6 +31,7 @@ class KBInjectedModel(nn.Module):
         backbone: a causal language model of a family in `families.FAMILIES`, or a PEFT model around one.
         selector: scores facts.
         inject_layers: before which layers, counted from 0.
+        early_layer: before which layer a token's early state is read; the first injection's if that is lower.
         d_key: dimensions of the facts' keys.
         d_attention: width of the attentions' own queries and keys.
         num_slots: value slots of a fact, the token that ends an answer included.
@@ -50,6 +51,7 @@ class KBInjectedModel(nn.Module):
         selector: KBSelector,
         *,
         inject_layers: Sequence[int],
+        early_layer: int = 4,
         d_key: int,
         d_attention: int,
         num_slots: int,
@@ -69,6 +71,7 @@ class KBInjectedModel(nn.Module):
             )
         self.backbone: Any = backbone
         self.selector = selector
+        self.early_layer = min(early_layer, *inject_layers)
         table = self._table()
         self.attentions = nn.ModuleDict(
             {
@@ -87,6 +90,8 @@ class KBInjectedModel(nn.Module):
         """What each layer did in the last forward pass while facts were given."""
         self._knowledge: Knowledge | None = None
         self._ids: Tensor | None = None
+        self.early: Tensor | None = None
+        """States before the early layer, of the last forward pass."""
         self._handles: list[RemovableHandle] = []
         self.put_in()
 
@@ -101,6 +106,8 @@ class KBInjectedModel(nn.Module):
             self._handles.append(head.register_forward_pre_hook(_contiguous))
             self._handles.append(head.register_forward_hook(self._copy))
         layers = decoder_layers(self.backbone)
+        early = layers[self.early_layer]
+        self._handles.append(early.register_forward_pre_hook(self._remember_early, with_kwargs=True))
         for name in self.attentions:
             hook = self._hook(int(name))
             self._handles.append(layers[int(name)].register_forward_pre_hook(hook, with_kwargs=True))
@@ -156,16 +163,19 @@ class KBInjectedModel(nn.Module):
             self._knowledge = None
         return result
 
-    def forward_from(self, knowledge: Knowledge, ids: Tensor, states: Tensor, **inputs: Any) -> Any:
+    def forward_from(
+        self, knowledge: Knowledge, ids: Tensor, early: Tensor, states: Tensor, **inputs: Any
+    ) -> Any:
         """As `forward`, for a backbone cut down to its upper layers.
 
         Args:
             knowledge: the facts.
             ids: int64 [B, T], the tokens.
+            early: [B, T, D], before the early layer.
             states: [B, T, D], before the first layer that is left.
             inputs: other arguments of the backbone, such as the attention mask.
         """
-        self._knowledge, self.injected, self._ids = knowledge, {}, ids
+        self._knowledge, self.injected, self._ids, self.early = knowledge, {}, ids, early
         return self.backbone(inputs_embeds=states, **inputs)
 
     def kb_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -188,6 +198,9 @@ class KBInjectedModel(nn.Module):
     def _remember_ids(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         self._ids = arguments[0]
 
+    def _remember_early(self, _: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self.early = arguments[0] if arguments else named["hidden_states"]
+
     def _copy(self, _: nn.Module, __: tuple[Tensor, ...], logits: Tensor) -> Tensor:
         if self._knowledge is None or self.copy_head is None:
             return logits
@@ -205,7 +218,8 @@ class KBInjectedModel(nn.Module):
                     "facts are injected into tokens; give the backbone input_ids, not embeddings"
                 )
             knowledge = self._knowledge.for_batch(hidden.shape[0])
-            done = self.attentions[str(layer)](hidden, self.embedded(self._ids), knowledge)
+            assert self.early is not None
+            done = self.attentions[str(layer)](hidden, self.early, self.embedded(self._ids), knowledge)
             self.injected[layer] = done
             if arguments:
                 return (done.hidden, *arguments[1:]), named

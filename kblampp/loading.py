@@ -86,6 +86,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
         backbone,
         selector,
         inject_layers=config.inject_layers,
+        early_layer=config.early_layer,
         d_key=config.d_k,
         d_attention=config.d_attention,
         num_slots=config.store.max_tail_tokens + 1,

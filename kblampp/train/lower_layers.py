@@ -47,7 +47,7 @@ def can_be_kept(model: KBInjectedModel) -> str | None:
 
 
 class LowerLayers:
-    """States [T, D] of examples before the first injection, by number of the example.
+    """States of examples before the first injection and before the early layer, by number of the example.
 
     Args:
         model: whose lower layers these are.
@@ -68,14 +68,15 @@ class LowerLayers:
             self._make(path, pad_id)
         self._states = np.load(path, mmap_mode="r")
 
-    def states(self, numbers: Sequence[int], width: int) -> Tensor:
-        """[B, width, D] of the backbone's type, each example at the right edge, zeros before it."""
+    def states(self, numbers: Sequence[int], width: int) -> tuple[Tensor, Tensor]:
+        """Both, [B, width, D] of the backbone's type, each example at the right edge, zeros before it."""
         device, dtype = self.model.table_rms.device, self.model.base.dtype
         states = torch.zeros(len(numbers), width, self._states.shape[1], dtype=dtype, device=device)
         for row, number in enumerate(numbers):
             kept = np.array(self._states[self._starts[number] : self._starts[number + 1]])
             states[row, width - len(kept) :] = torch.from_numpy(kept).view(torch.bfloat16).to(device, dtype)
-        return states
+        first, early = states.chunk(2, -1)
+        return first, early
 
     @contextmanager
     def above(self) -> Iterator[None]:
@@ -84,7 +85,7 @@ class LowerLayers:
             yield
 
     def _digest(self) -> str:
-        config = self.model.base.config.to_dict() | {"first": self.first}
+        config = self.model.base.config.to_dict() | {"first": self.first, "early": self.model.early_layer}
         hashed = hashlib.sha256(json.dumps([config, self._tokens], sort_keys=True, default=str).encode())
         # The same configuration may come with other weights.
         hashed.update(self.model.table_rms.cpu().numpy().tobytes())
@@ -99,15 +100,20 @@ class LowerLayers:
         logger.info("computing the layers below %d for %d tokens, once", self.first, total)
         order = sorted(range(len(self._tokens)), key=lambda number: len(self._tokens[number]))
         with whole(path) as temporary:
-            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint16, shape=(total, D))
+            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint16, shape=(total, 2 * D))
             with self.model.given(None), _only(self.model.base, 0, self.first, has_norm=False):
                 for start in tqdm(range(0, len(order), _BATCH), desc="lower layers", file=sys.stderr):
                     numbers = order[start : start + _BATCH]
                     batch = left_padded([self._tokens[number] for number in numbers], pad_id, device)
-                    states = self.model.base.get_decoder()(**batch, use_cache=False).last_hidden_state
+                    last = self.model.base.get_decoder()(**batch, use_cache=False).last_hidden_state
+                    # With both at one layer it is cut away, and its hook has seen nothing.
+                    early = last if self.model.early_layer == self.first else self.model.early
+                    assert early is not None
+                    states = torch.cat([last, early], -1)
                     for number, state in zip(numbers, states.bfloat16().cpu(), strict=True):
-                        first, last = self._starts[number], self._starts[number + 1]
-                        kept[first:last] = state[len(state) - (last - first) :].view(torch.uint16).numpy()
+                        start_at, end_at = self._starts[number], self._starts[number + 1]
+                        mine = state[len(state) - (end_at - start_at) :]
+                        kept[start_at:end_at] = mine.view(torch.uint16).numpy()
             kept.flush()
         write_text(path.with_suffix(".json"), json.dumps({"layer": self.first, "num_tokens": total}) + "\n")
 

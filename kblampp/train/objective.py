@@ -70,10 +70,16 @@ class Objective:
             done = model(knowledge, **batch.inputs, logits_to_keep=num_kept, use_cache=False)
         else:
             ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-            states = self.lower.states(batch.numbers, ids.shape[1])
+            states, early = self.lower.states(batch.numbers, ids.shape[1])
             with self.lower.above():
                 done = model.forward_from(
-                    knowledge, ids, states, attention_mask=mask, logits_to_keep=num_kept, use_cache=False
+                    knowledge,
+                    ids,
+                    early,
+                    states,
+                    attention_mask=mask,
+                    logits_to_keep=num_kept,
+                    use_cache=False,
                 )
         logits: Tensor = done.logits[:, :-1]
         return logits
