@@ -85,7 +85,7 @@ class LossConfig:
     attention: float = 1.0
     time: float = 0.1
     path: float = 0.0
-    identity: float = 10.0
+    identity: float = 3.0
     """Holds the query map near the identity, so that relations never seen are still found."""
 
 

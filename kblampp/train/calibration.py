@@ -22,8 +22,8 @@ def calibrate_refusal(
     """Moves the null fact's score so that refusals are right most often; returns by how much.
 
     The score was learned on wordings of training, which lie nearer to their facts than others do, so that it
-    refuses too often. The mean of two shares is made largest: of answerable questions that are not refused,
-    and of unanswerable ones that are. Nothing is moved when the questions are of one kind alone.
+    refuses too often. The share of the questions that are refused or not as they should be is made largest,
+    in the mixture that the validation questions are. Nothing is moved when they are of one kind alone.
     """
     device = str(model.table_rms.device)
     collate = Collator(answers.tokenizer.pad_token_id, device)
@@ -51,6 +51,4 @@ def best_shift(leads: Tensor, is_unanswerable: Tensor) -> float:
     ordered = leads.sort().values
     thresholds = torch.cat([ordered[:1] - 1, (ordered[:-1] + ordered[1:]) / 2, ordered[-1:] + 1])
     refused = leads[None] < thresholds[:, None]
-    right = (refused & is_unanswerable).sum(-1) / is_unanswerable.sum()
-    wrong = (refused & ~is_unanswerable).sum(-1) / (~is_unanswerable).sum()
-    return float(thresholds[(right - wrong).argmax()])
+    return float(thresholds[(refused == is_unanswerable).sum(-1).argmax()])
