@@ -19,7 +19,7 @@ from kblampp.files import write_text
 from kblampp.questions import Question
 
 FORMAT = 1
-_FIELDS = {
+_FIELDS: dict[str, type | tuple[type, ...]] = {
     "qid": str,
     "question": str,
     "type": str,

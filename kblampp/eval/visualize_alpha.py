@@ -48,7 +48,8 @@ def draw_alpha(records: Sequence[Record], path: Path) -> None:
     axes = figure.add_subplot()
     picture = axes.imshow(alpha, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     if marks:
-        axes.scatter(*zip(*marks, strict=True), s=26, facecolors="none", edgecolors=_WRONG, linewidths=1.4)
+        ranks, rows = zip(*marks, strict=True)
+        axes.scatter(ranks, rows, s=26, facecolors="none", edgecolors=_WRONG, linewidths=1.4)
     axes.axvline(num_ranks - 0.5, color="black", linewidth=0.8)
     axes.set_xticks(range(num_ranks + 1), [*map(str, range(1, num_ranks + 1)), "none"], fontsize=7)
     axes.set_yticks(range(len(shown)), [_label(record) for record in shown], fontsize=6)
