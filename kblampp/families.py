@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -35,14 +36,20 @@ def backbone_family(model_type: str) -> BackboneFamily:
     return FAMILIES[model_type]
 
 
+def base_model(backbone: Any) -> PreTrainedModel:
+    """The causal language model, without a PEFT wrapper."""
+    base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    assert isinstance(base, PreTrainedModel)
+    return base
+
+
 def decoder_layers(backbone: nn.Module) -> nn.ModuleList:
     """The layers of a causal language model, through a PEFT wrapper if there is one.
 
     Raises:
         UnsupportedBackbone: the model type has no entry in `FAMILIES`.
     """
-    base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
-    assert isinstance(base, PreTrainedModel)
+    base = base_model(backbone)
     family = backbone_family(base.config.model_type)
     layers = getattr(base.get_decoder(), family.layers)
     assert isinstance(layers, nn.ModuleList)

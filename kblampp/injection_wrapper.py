@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kblampp.copy_head import CopyHead
 from kblampp.errors import ConfigError
-from kblampp.families import decoder_layers
+from kblampp.families import base_model, decoder_layers
 from kblampp.fusion import Injected, KBAttention, Knowledge
 from kblampp.kb_store import NO_TOKEN
 from kblampp.selector import KBSelector, Selection
@@ -44,6 +44,9 @@ class KBInjectedModel(nn.Module):
         ConfigError: a layer that the backbone does not have, a refusal longer than the slots, or a copy
             head without the tails' tokens.
     """
+
+    refusal_ids: Tensor
+    table_rms: Tensor
 
     def __init__(
         self,
@@ -189,7 +192,12 @@ class KBInjectedModel(nn.Module):
     @property
     def base(self) -> Any:
         """The causal language model, without a PEFT wrapper."""
-        return self.backbone.get_base_model() if hasattr(self.backbone, "get_base_model") else self.backbone
+        return base_model(self.backbone)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the KB modules are."""
+        return self.null_key.device
 
     def _table(self) -> Tensor:
         weight: Tensor = (self.base.get_output_embeddings() or self.base.get_input_embeddings()).weight

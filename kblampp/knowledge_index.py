@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -27,7 +27,7 @@ class KnowledgeIndex:
         kind: exact, the reference, or hnsw (Malkov and Yashunin 2016).
     """
 
-    def __init__(self, index: faiss.Index, kind: Kind) -> None:
+    def __init__(self, index: Any, kind: Kind) -> None:
         self._index = index
         self.kind = kind
 
@@ -104,7 +104,7 @@ def load_index(store: KBStore, config: StoreConfig) -> KnowledgeIndex:
         ) from error
     if recipe != _recipe(store, config):
         raise ArtefactStale(f"{folder} was made from other keys or settings; build the index anew")
-    index = faiss.read_index(str(folder / "keys.faiss"))
+    index: Any = faiss.read_index(str(folder / "keys.faiss"))
     index.hnsw.efSearch = config.ef_search
     return KnowledgeIndex(index, "hnsw")
 

@@ -60,7 +60,7 @@ def load_backbone(config: Config) -> nn.Module:
         )
         options["device_map"] = {"": device_of(config)}
     try:
-        backbone = AutoModelForCausalLM.from_pretrained(config.backbone, **options)
+        backbone: Any = AutoModelForCausalLM.from_pretrained(config.backbone, **options)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"backbone: {config.backbone!r} cannot be loaded ({_first_line(error)})") from error
     decoder_layers(backbone)  # refuses what cannot be injected into, before anything is moved

@@ -37,8 +37,12 @@ class Quintuple:
     def from_json(cls, record: Mapping[str, Any]) -> Quintuple:
         """What `to_json` made; `context`, `time_window` and `source` may be left out. Raises DataError."""
         refuse_unknown(record, FIELDS)
+        id_, head, relation, tail = (text_field(record, name) for name in FIELDS[:4])
         return cls(
-            *(text_field(record, name) for name in ("id", "head", "relation", "tail")),
+            id=id_,
+            head=head,
+            relation=relation,
+            tail=tail,
             context=text_field(record, "context", default=""),
             time_window=TimeWindow.from_json(record.get("time_window")),
             source=text_field(record, "source", default=""),

@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def evaluate(
         if is_selector_only:
             ask, name = ask_selector(answerer), "selector"
         else:
-            ask, name = (lambda some, who=answerer: systems.injection(who, some)), INJECTION
+            ask, name = partial(systems.injection, answerer), INJECTION
         results.append(ask_all(name, seed, ask, questions, batch_size, chooses=True))
     return results
 

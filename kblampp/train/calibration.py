@@ -25,7 +25,7 @@ def calibrate_refusal(
     refuses too often. The share of the questions that are refused or not as they should be is made largest,
     in the mixture that the validation questions are. Nothing is moved when they are of one kind alone.
     """
-    device = str(model.table_rms.device)
+    device = str(model.device)
     collate = Collator(answers.tokenizer.pad_token_id, device)
     leads, is_unanswerable = [], []
     for start in range(0, len(questions), batch_size):
@@ -35,7 +35,7 @@ def calibrate_refusal(
         leads.append(scores[:, :-1].amax(-1) - scores[:, -1])
         is_unanswerable.append(batch.is_unanswerable)
     shift = best_shift(torch.cat(leads), torch.cat(is_unanswerable))
-    model.selector.null.bias += shift
+    model.selector.null.bias.add_(shift)
     return shift
 
 

@@ -70,7 +70,7 @@ class LowerLayers:
 
     def states(self, numbers: Sequence[int], width: int) -> tuple[Tensor, Tensor]:
         """Both, [B, width, D] of the backbone's type, each example at the right edge, zeros before it."""
-        device, dtype = self.model.table_rms.device, self.model.base.dtype
+        device, dtype = self.model.device, self.model.base.dtype
         states = torch.zeros(len(numbers), width, self._states.shape[1], dtype=dtype, device=device)
         for row, number in enumerate(numbers):
             kept = np.array(self._states[self._starts[number] : self._starts[number + 1]])
@@ -95,7 +95,7 @@ class LowerLayers:
 
     @torch.no_grad()
     def _make(self, path: Path, pad_id: int) -> None:
-        device = str(self.model.table_rms.device)
+        device = str(self.model.device)
         total, D = int(self._starts[-1]), self.model.base.config.hidden_size
         logger.info("computing the layers below %d for %d tokens, once", self.first, total)
         order = sorted(range(len(self._tokens)), key=lambda number: len(self._tokens[number]))

@@ -50,7 +50,7 @@ class KBTrainer(Trainer):
         pad_id: int,
     ) -> None:
         self.config = config
-        self.objective = objective
+        self.objective: Objective = objective
         self._sums: dict[str, list[float]] = defaultdict(list)
         super().__init__(
             model=model,
@@ -96,15 +96,19 @@ class KBTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a faster rate for `SCALARS`, and the adapter's own for LoRA."""
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(parameter_groups(self.model, self.config))
+            self.optimizer = torch.optim.AdamW(parameter_groups(self._kb_model, self.config))
         return self.optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        save_checkpoint(self.model, self.config, Path(output_dir or self.args.output_dir))
+        save_checkpoint(self._kb_model, self.config, Path(output_dir or self.config.train.output))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        target = self.model if model is None else model
-        load_checkpoint(target, self.config, Path(resume_from_checkpoint))
+        load_checkpoint(self._kb_model, self.config, Path(resume_from_checkpoint))
+
+    @property
+    def _kb_model(self) -> KBInjectedModel:
+        assert isinstance(self.model, KBInjectedModel)
+        return self.model
 
 
 def parameter_groups(model: nn.Module, config: Config) -> list[dict[str, Any]]:
