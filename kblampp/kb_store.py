@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -186,9 +185,3 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def lines_offsets(lines: Sequence[bytes]) -> np.ndarray:
-    """int64 [N]: where each line begins."""
-    lengths = np.fromiter((len(line) for line in lines), dtype=np.int64, count=len(lines))
-    return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)

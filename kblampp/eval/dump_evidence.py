@@ -17,9 +17,8 @@ from typing import Any
 from tqdm import tqdm
 
 from kblampp.answering import load_answerer
-from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
-from kblampp.encoders.errors import EncoderError
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.command import require_positive, run
+from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.eval.evidence import as_text, records_of, summarise, write_evidence
 from kblampp.questions import Question, read_questions
 
@@ -54,6 +53,22 @@ def dump(
     return records
 
 
+def dump_from_flags(arguments: argparse.Namespace) -> None:
+    """Writes the evidence and prints its summary. Raises KblamppError."""
+    require_positive(arguments, "max_questions", "batch_size")
+    config = config_from_flags(arguments)
+    questions = read_questions(arguments.questions or Path(config.test_qa_path))
+    records = dump(
+        config,
+        arguments.checkpoint,
+        questions[: arguments.max_questions],
+        arguments.out,
+        is_causal=arguments.causal,
+        batch_size=arguments.batch_size,
+    )
+    sys.stdout.write(f"{as_text(summarise(records))}\n{arguments.out}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the evidence. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.eval.dump_evidence", description=__doc__)
@@ -64,30 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     add_config_flags(parser)
-    arguments = parse_flags(parser, argv)
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        for name in ("max_questions", "batch_size"):
-            value = getattr(arguments, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-        config = config_from_flags(arguments)
-        questions = read_questions(arguments.questions or Path(config.test_qa_path))
-        records = dump(
-            config,
-            arguments.checkpoint,
-            questions[: arguments.max_questions],
-            arguments.out,
-            is_causal=arguments.causal,
-            batch_size=arguments.batch_size,
-        )
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"dump_evidence: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(f"{as_text(summarise(records))}\n{arguments.out}\n")
-    return 0
+    return run(parser, dump_from_flags, argv, log_level=logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,14 @@ from typing import Any
 from tqdm import tqdm
 
 from kblampp.answering import Query, QuestionAnswerer, load_answerer
-from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
-from kblampp.encoders.errors import EncoderError
-from kblampp.errors import KblamppError
+from kblampp.command import require_positive, run
+from kblampp.config import Config, add_config_flags, config_from_flags
+from kblampp.errors import DataError
 from kblampp.eval import systems
 from kblampp.eval.metrics import CUTS, Judged, Scores, groups_of, judge, summarise
 from kblampp.eval.table import as_text
 from kblampp.files import whole, write_text
+from kblampp.loading import load_model
 from kblampp.questions import Question, read_questions
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,23 @@ def baseline(name: str, answerer: QuestionAnswerer, examples: Sequence[Question]
     return systems.InPrompt(answerer, find[name](), examples, seed)
 
 
+def _examples(config: Config, answerer: QuestionAnswerer) -> list[Question]:
+    """Training questions that demonstrations can be made of.
+
+    Raises:
+        DataError: the store, cut smaller, has the facts of none of them.
+    """
+    known = answerer.retriever.store.row_of
+    asked = read_questions(Path(config.train_qa_path))
+    found = [it for it in asked if all(fact in known for fact in it.supporting_facts)]
+    if not any(it.type == "single-hop" for it in found):
+        raise DataError(
+            f"{config.store.path} has the facts of no training question of one hop, which baselines show; "
+            "give --baselines without a name"
+        )
+    return found
+
+
 def evaluate(
     config: Config,
     checkpoints: Sequence[Path],
@@ -116,18 +134,14 @@ def evaluate(
     """All systems over all questions; the baselines once, the injection once a checkpoint."""
     results = []
     answerer = load_answerer(config, checkpoints[0] if checkpoints else None)
+    examples = _examples(config, answerer) if baselines else []
     for name in baselines:
-        known = answerer.retriever.store.row_of
-        examples = [
-            it
-            for it in read_questions(Path(config.train_qa_path))
-            if all(fact in known for fact in it.supporting_facts)
-        ]
         ask = baseline(name, answerer, examples, seed=0)
         results.append(ask_all(name, 0, ask, questions, batch_size, chooses=name != "closed-book"))
     for seed, checkpoint in enumerate(checkpoints or [None]):
         if seed:
-            answerer = load_answerer(config, checkpoint)
+            # Encoder, store and index are the same for every seed.
+            answerer.model = load_model(config, answerer.answers, checkpoint)
         if is_selector_only:
             ask, name = ask_selector(answerer), "selector"
         else:
@@ -173,6 +187,24 @@ def _answer_record(result: Result, judged: Judged) -> dict[str, Any]:
     }
 
 
+def evaluate_from_flags(arguments: argparse.Namespace) -> None:
+    """Evaluates and prints the table. Raises KblamppError."""
+    require_positive(arguments, "max_questions", "batch_size")
+    config = config_from_flags(arguments)
+    questions = read_questions(arguments.questions or Path(config.test_qa_path))
+    results = evaluate(
+        config,
+        arguments.checkpoint,
+        questions[: arguments.max_questions],
+        [] if arguments.selector_only else arguments.baselines,
+        is_selector_only=arguments.selector_only,
+        batch_size=arguments.batch_size,
+    )
+    if arguments.out:
+        write_report(results, arguments.out)
+    sys.stdout.write(as_text(results) + "\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluates. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.eval.eval_qa", description=__doc__)
@@ -186,28 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--out", type=Path, help="folder for report.json, report.csv and answers.jsonl")
     add_config_flags(parser)
-    arguments = parse_flags(parser, argv)
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        config = config_from_flags(arguments)
-        questions = read_questions(arguments.questions or Path(config.test_qa_path))
-        results = evaluate(
-            config,
-            arguments.checkpoint,
-            questions[: arguments.max_questions],
-            [] if arguments.selector_only else arguments.baselines,
-            is_selector_only=arguments.selector_only,
-            batch_size=arguments.batch_size,
-        )
-        if arguments.out:
-            write_report(results, arguments.out)
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"eval_qa: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(as_text(results) + "\n")
-    return 0
+    return run(parser, evaluate_from_flags, argv, log_level=logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class InPrompt:
         self.answerer = answerer
         self.find = find
         generator = random.Random(seed)
-        answerable = [it for it in examples if it.type == "single-hop"] or list(examples)
+        answerable = [it for it in examples if it.type == "single-hop"]
         refused = [it for it in examples if it.type == "unanswerable"]
         chosen = generator.sample(answerable, min(NUM_DEMONSTRATIONS - bool(refused), len(answerable)))
         chosen += generator.sample(refused, min(1, len(refused)))

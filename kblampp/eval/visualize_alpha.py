@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.command import require_positive, run
 from kblampp.eval.evidence import read_evidence
 from kblampp.files import whole, write_text
 from kblampp.pages import self_contained
@@ -112,26 +112,24 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=130)
 
 
+def draw_from_flags(arguments: argparse.Namespace) -> None:
+    """Draws the pictures. Raises KblamppError."""
+    require_positive(arguments, "max_questions")
+    evidence = read_evidence(arguments.input)
+    made = [arguments.output / name for name in ("alpha.png", "betas.png", "evidence.html")]
+    draw_alpha(evidence["questions"], made[0])
+    draw_betas(evidence["questions"], made[1])
+    write_page(evidence, made[2], arguments.max_questions)
+    sys.stdout.write("".join(f"{path}\n" for path in made))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws the pictures. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.eval.visualize_alpha", description=__doc__)
     parser.add_argument("--input", type=Path, required=True, help="file of kblampp.eval.dump_evidence")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures and the page")
     parser.add_argument("--max-questions", type=int, default=MAX_IN_PAGE, help="questions of the page")
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.max_questions < 1:
-            raise ConfigError(f"--max-questions must be at least 1, not {arguments.max_questions}")
-        evidence = read_evidence(arguments.input)
-        made = [arguments.output / name for name in ("alpha.png", "betas.png", "evidence.html")]
-        draw_alpha(evidence["questions"], made[0])
-        draw_betas(evidence["questions"], made[1])
-        write_page(evidence, made[2], arguments.max_questions)
-    except (KblamppError, OSError) as error:
-        sys.stderr.write(f"visualize_alpha: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write("".join(f"{path}\n" for path in made))
-    return 0
+    return run(parser, draw_from_flags, argv)
 
 
 if __name__ == "__main__":

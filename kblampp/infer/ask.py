@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kblampp.answering import Answer, Query, load_answerer
+from kblampp.command import run
 from kblampp.config import add_config_flags, config_from_flags
-from kblampp.encoders.errors import EncoderError
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.errors import ConfigError
 from kblampp.eval.paths import best_path, find_paths
 from kblampp.infer.queries import asked_time, query_of
 from kblampp.time_window import TimeWindow
@@ -64,6 +64,17 @@ def _questions(given: str | None, lines: Iterable[str], time: TimeWindow) -> Ite
             yield Query(query_of(line.strip(), MAX_QUESTION_CHARS).question, time)
 
 
+def _ask(arguments: argparse.Namespace) -> None:
+    question = _taken_out(arguments.overrides)
+    time = asked_time(arguments.time)
+    config = config_from_flags(arguments)
+    answerer = load_answerer(config, arguments.checkpoint)
+    for query in _questions(question, sys.stdin, time):
+        [answer] = answerer.answer([query])
+        sys.stdout.write(as_text(query, answer, config.num_hops) + "\n")
+        sys.stdout.flush()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Asks. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.infer.ask", description=__doc__)
@@ -71,23 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--time", help="what time is asked about: 1998, 1998-02-14, 1990/1995")
     add_config_flags(parser)
     parser.usage = "%(prog)s --config CONFIG [options] [key=value ...] [question]"
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        question = _taken_out(arguments.overrides)
-        time = asked_time(arguments.time)
-        config = config_from_flags(arguments)
-        answerer = load_answerer(config, arguments.checkpoint)
-        for query in _questions(question, sys.stdin, time):
-            [answer] = answerer.answer([query])
-            sys.stdout.write(as_text(query, answer, config.num_hops) + "\n")
-            sys.stdout.flush()
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"ask: {' '.join(str(error).split())}\n")
-        return 2
-    return 0
+    return run(parser, _ask, argv, log_level=logging.WARNING)
 
 
 def _taken_out(words: list[str]) -> str | None:

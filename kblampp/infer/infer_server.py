@@ -18,9 +18,9 @@ from pathlib import Path
 import uvicorn
 
 from kblampp.answering import load_answerer
+from kblampp.command import require_positive, run
 from kblampp.config import Config, add_config_flags, config_from_flags
-from kblampp.encoders.errors import EncoderError
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.errors import ConfigError
 from kblampp.infer.app import Limits, create_app, stores_in
 from kblampp.infer.service import InjectionService
 
@@ -94,21 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serves until a signal. Exit code 0 after Ctrl-C, 2 for a user's mistake."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    try:
-        for name in ("max_batch", "max_questions", "max_question_chars", "max_body_bytes"):
-            if getattr(arguments, name) < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} must be at least 1")
-        if arguments.store_root is not None:
-            logger.info("stores: %s", ", ".join(sorted(stores_in(arguments.store_root))) or "none")
-        limits = Limits(arguments.max_body_bytes, arguments.max_questions, arguments.max_question_chars)
-        config = config_from_flags(arguments)
-        with open_listener(arguments.host, arguments.port) as listener:
+def _serve(arguments: argparse.Namespace) -> None:
+    require_positive(arguments, "max_batch", "max_questions", "max_question_chars", "max_body_bytes")
+    if arguments.store_root is not None:
+        logger.info("stores: %s", ", ".join(sorted(stores_in(arguments.store_root))) or "none")
+    limits = Limits(arguments.max_body_bytes, arguments.max_questions, arguments.max_question_chars)
+    config = config_from_flags(arguments)
+    with open_listener(arguments.host, arguments.port) as listener:
+        try:
             serve(
                 config,
                 arguments.checkpoint,
@@ -117,12 +110,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 max_batch=arguments.max_batch,
                 store_root=arguments.store_root,
             )
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"infer_server: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        logger.info("stopped")
-    return 0
+        except KeyboardInterrupt:
+            logger.info("stopped")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until a signal. Exit code 0 after Ctrl-C, 2 for a user's mistake."""
+    return run(_parser(), _serve, argv)
 
 
 if __name__ == "__main__":

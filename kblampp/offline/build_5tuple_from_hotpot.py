@@ -16,8 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from kblampp.command import run
 from kblampp.errors import DataError
-from kblampp.offline.command import run
 from kblampp.offline.extraction import Extractor
 from kblampp.offline.sources import (
     FactBook,

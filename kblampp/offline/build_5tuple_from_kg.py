@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from kblampp.command import run
 from kblampp.errors import DataError
-from kblampp.offline.command import run
 from kblampp.offline.sources import (
     FactBook,
     numbered,

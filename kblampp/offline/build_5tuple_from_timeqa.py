@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from kblampp.command import run
 from kblampp.errors import DataError
-from kblampp.offline.command import run
 from kblampp.offline.sources import (
     FactBook,
     numbered,

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from kblampp.command import run
 from kblampp.errors import DataError
 from kblampp.offline.build_5tuple_from_timeqa import relation_names
-from kblampp.offline.command import run
 from kblampp.offline.sources import (
     FactBook,
     records,

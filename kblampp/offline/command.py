@@ -1,36 +1,18 @@
-"""What the makers' command lines share: flags, one line for a user's mistake, what was written."""
+"""What the makers' command lines share: flags, and what was written."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from kblampp.config import Config, add_config_flags, parse_flags
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.config import Config, add_config_flags
+from kblampp.errors import ConfigError
 from kblampp.offline.rewriting import Rewriter
 from kblampp.questions import Question, write_questions
 
 SPLITS = ("train", "dev", "test")
-
-
-def run(
-    parser: argparse.ArgumentParser,
-    body: Callable[[argparse.Namespace], None],
-    argv: Sequence[str] | None,
-) -> int:
-    """Parses the arguments and runs `body`; the exit code is 2 for a user's mistake, told in one line."""
-    arguments = parse_flags(parser, argv)
-    try:
-        body(arguments)
-    except KblamppError as error:
-        sys.stderr.write(f"error [{error.code}]: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error [file]: {error.filename or '?'}: {error.strerror or error}\n")
-        return 2
-    return 0
 
 
 def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kblampp.config import add_config_flags, config_from_flags, parse_flags
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.command import run
+from kblampp.config import add_config_flags, config_from_flags
+from kblampp.errors import ConfigError
 from kblampp.kb_store import ARRAYS, FACTS, NO_ENTITY, KBStore, sha256_of, write_manifest
 from kblampp.questions import Question, read_questions, write_questions
 
@@ -84,6 +85,19 @@ def _renumbered(entities: np.ndarray) -> np.ndarray:
     return np.stack([numbers, tails], -1).astype(np.int32)
 
 
+def cut_from_flags(arguments: argparse.Namespace) -> None:
+    """Cuts a store. Raises KblamppError."""
+    config = config_from_flags(arguments)
+    store = KBStore(Path(config.store.path))
+    if arguments.out.resolve() == store.folder.resolve():
+        raise ConfigError(f"--out {arguments.out} is the store that is cut; name another folder")
+    asked = read_questions(arguments.questions or Path(config.test_qa_path), store.row_of)
+    rows, questions = choose(store, asked, arguments.num_facts, arguments.seed)
+    cut(store, rows, arguments.out)
+    write_questions(arguments.out / "questions.jsonl", questions)
+    sys.stdout.write(f"{len(rows):,} facts and {len(questions)} questions in {arguments.out}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Cuts a store. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.offline.cut_store", description=__doc__)
@@ -92,21 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the facts that no question needs")
     parser.add_argument("--questions", type=Path, help="default: test_qa_path of the config")
     add_config_flags(parser)
-    arguments = parse_flags(parser, argv)
-    try:
-        config = config_from_flags(arguments)
-        store = KBStore(Path(config.store.path))
-        if arguments.out.resolve() == store.folder.resolve():
-            raise ConfigError(f"--out {arguments.out} is the store that is cut; name another folder")
-        asked = read_questions(arguments.questions or Path(config.test_qa_path), store.row_of)
-        rows, questions = choose(store, asked, arguments.num_facts, arguments.seed)
-        cut(store, rows, arguments.out)
-        write_questions(arguments.out / "questions.jsonl", questions)
-    except (KblamppError, OSError) as error:
-        sys.stderr.write(f"cut_store: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(f"{len(rows):,} facts and {len(questions)} questions in {arguments.out}\n")
-    return 0
+    return run(parser, cut_from_flags, argv)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from kblampp.answer_format import AnswerFormat
-from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
-from kblampp.encoders.errors import EncoderError
+from kblampp.command import run
+from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
-from kblampp.errors import KblamppError
 from kblampp.files import write_text
 from kblampp.kb_store import ARRAYS, FACTS, FORMAT, NO_ENTITY, NO_TOKEN, Manifest, sha256_of, write_manifest
 from kblampp.loading import load_answer_format
@@ -78,8 +77,9 @@ def encode_facts(config: Config, encoder: TextEncoder, answers: AnswerFormat) ->
     facts = read_quintuples(facts_path)
     recipe = store_recipe(config, encoder, answers) | {"facts_sha256": sha256_of(facts_path)}
     partial = folder.parent / f".{folder.name}-partial"
-    arrays, num_done = _open_arrays(partial, recipe, facts, encoder.dim, config.store.max_tail_tokens + 1)
     vocabulary = _Vocabulary(facts)
+    shapes = _shapes(len(facts), vocabulary, encoder.dim, config.store.max_tail_tokens + 1)
+    arrays, num_done = _open_arrays(partial, recipe, shapes)
     starts = range(num_done, len(facts), _PART)
     num_cut = _progress(partial).get("num_cut_tails", 0)
     for start in tqdm(starts, desc="encoding", unit="part", file=sys.stderr, disable=not starts):
@@ -114,24 +114,29 @@ class _Vocabulary:
         return list(self.relations)
 
 
+def _shapes(
+    num_facts: int, vocabulary: _Vocabulary, d: int, num_slots: int
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of each of `ARRAYS`."""
+    return {
+        **dict.fromkeys(("K", "V", "ctx"), ("float16", (num_facts, d))),
+        "R": ("float16", (len(vocabulary.relations), d)),
+        "tail_ids": ("int32", (num_facts, num_slots)),
+        "times": ("int32", (num_facts, 2)),
+        "name_words": ("int32", (num_facts, MAX_WORDS)),
+        "entities": ("int32", (num_facts, 2)),
+        "relations": ("int32", (num_facts,)),
+        "by_head": ("int32", (num_facts,)),
+        "head_starts": ("int64", (len(vocabulary.heads) + 1,)),
+        "offsets": ("int64", (num_facts,)),
+    }
+
+
 def _open_arrays(
-    partial: Path, recipe: dict[str, Any], facts: Sequence[Quintuple], d: int, num_slots: int
+    partial: Path, recipe: dict[str, Any], shapes: dict[str, tuple[str, tuple[int, ...]]]
 ) -> tuple[dict[str, np.memmap], int]:
     """The arrays of a run that was interrupted, with how many facts are done; or new ones."""
-    vocabulary = _Vocabulary(facts)
-    widths: dict[str, tuple[str, tuple[int, ...]]] = {
-        **{name: ("float16", (len(facts), d)) for name in ("K", "V", "ctx")},
-        "R": ("float16", (len(vocabulary.relations), d)),
-        "tail_ids": ("int32", (len(facts), num_slots)),
-        "times": ("int32", (len(facts), 2)),
-        "name_words": ("int32", (len(facts), MAX_WORDS)),
-        "entities": ("int32", (len(facts), 2)),
-        "relations": ("int32", (len(facts),)),
-        "by_head": ("int32", (len(facts),)),
-        "head_starts": ("int64", (len(vocabulary.heads) + 1,)),
-        "offsets": ("int64", (len(facts),)),
-    }
-    assert set(widths) == set(ARRAYS)
+    assert set(shapes) == set(ARRAYS)
     progress = _progress(partial)
     is_same = progress.get("recipe") == recipe
     if not is_same:
@@ -141,7 +146,7 @@ def _open_arrays(
         name: np.lib.format.open_memmap(
             partial / f"{name}.npy", mode="r+" if is_same else "w+", dtype=dtype, shape=shape
         )
-        for name, (dtype, shape) in widths.items()
+        for name, (dtype, shape) in shapes.items()
     }
     if not is_same:
         _note(partial, recipe, 0, 0)
@@ -232,25 +237,23 @@ def _finish(
     shutil.rmtree(partial)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Encodes the facts of a config. Exit code 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="kblampp.offline.encode_kv", description=__doc__)
-    add_config_flags(parser)
-    arguments = parse_flags(parser, argv)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        config = config_from_flags(arguments)
-        encoder = load_encoder(config.encoder)
-        done = encode_facts(config, encoder, load_answer_format(config))
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"encode_kv: {' '.join(str(error).split())}\n")
-        return 2
+def encode(arguments: argparse.Namespace) -> None:
+    """Encodes the facts of a config. Raises KblamppError."""
+    config = config_from_flags(arguments)
+    encoder = load_encoder(config.encoder)
+    done = encode_facts(config, encoder, load_answer_format(config))
     rate = done.num_encoded / done.seconds
     sys.stdout.write(
         f"{done.num_facts:,} facts in {done.folder}; {done.num_encoded:,} encoded in {done.seconds:.1f} s "
         f"({rate:,.0f} facts/s)\n"
     )
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Encodes the facts of a config. Exit code 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="kblampp.offline.encode_kv", description=__doc__)
+    add_config_flags(parser)
+    return run(parser, encode, argv)
 
 
 if __name__ == "__main__":

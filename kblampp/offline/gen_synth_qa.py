@@ -13,12 +13,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from kblampp.command import run
 from kblampp.config import config_from_flags
 from kblampp.offline.command import (
     SPLITS,
     add_endpoint_flags,
     rewriter_from_flags,
-    run,
     write_splits,
 )
 from kblampp.offline.synth_index import WorldIndex

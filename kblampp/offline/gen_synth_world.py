@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from kblampp.command import run
 from kblampp.config import config_from_flags
-from kblampp.offline.command import add_endpoint_flags, rewriter_from_flags, run
+from kblampp.offline.command import add_endpoint_flags, rewriter_from_flags
 from kblampp.offline.rewriting import Rewriter
 from kblampp.offline.synth_world import world_facts
 from kblampp.quintuples import Quintuple, write_quintuples

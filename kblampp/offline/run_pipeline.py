@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
-from kblampp.encoders.errors import EncoderError
+from kblampp.command import run
+from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.errors import ArtefactMissing, KblamppError
 from kblampp.files import write_text
 from kblampp.kb_store import FACTS, MANIFEST, sha256_of
@@ -178,28 +177,25 @@ def run_steps(config: Config, wanted: Sequence[str] | None, is_forced: bool, arg
     return 0
 
 
+def run_from_flags(arguments: argparse.Namespace) -> int:
+    """Runs the steps that the arguments ask for. Raises KblamppError."""
+    names = arguments.steps
+    if names is not None:
+        # --steps takes every word behind it; those with a '=' are overrides.
+        arguments.overrides = [*arguments.overrides, *(name for name in names if "=" in name)]
+        names = [name for name in names if "=" not in name]
+    config = config_from_flags(arguments)
+    return run_steps(config, names, arguments.force, _handed_on(arguments))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the pipeline. Exit code 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="kblampp.offline.run_pipeline", description=__doc__)
-    parser.add_argument(
-        "--steps", nargs="+", metavar="STEP", help="facts, questions, encode, index; default: all"
-    )
+    steps = "facts, questions, encode, index; default: all"
+    parser.add_argument("--steps", nargs="+", metavar="STEP", help=steps)
     parser.add_argument("--force", action="store_true", help="run steps that are up to date as well")
     add_config_flags(parser)
-    # Overrides may stand after --steps STEP ...: what has a '=' is one.
-    given = list(sys.argv[1:] if argv is None else argv)
-    arguments = parse_flags(parser, given)
-    names = arguments.steps
-    if names is not None:
-        arguments.overrides = [*arguments.overrides, *(name for name in names if "=" in name)]
-        names = [name for name in names if "=" not in name]
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        config = config_from_flags(arguments)
-        return run_steps(config, names, arguments.force, _handed_on(arguments))
-    except (KblamppError, EncoderError, OSError) as error:
-        sys.stderr.write(f"run_pipeline: {' '.join(str(error).split())}\n")
-        return 2
+    return run(parser, run_from_flags, argv)
 
 
 def _handed_on(arguments: argparse.Namespace) -> list[str]:

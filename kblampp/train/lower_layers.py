@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from kblampp.answering import left_padded
 from kblampp.families import decoder_layers
-from kblampp.files import whole, write_text
+from kblampp.files import whole
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.train.batches import Example
 
@@ -115,7 +115,6 @@ class LowerLayers:
                         mine = state[len(state) - (end_at - start_at) :]
                         kept[start_at:end_at] = mine.view(torch.uint16).numpy()
             kept.flush()
-        write_text(path.with_suffix(".json"), json.dumps({"layer": self.first, "num_tokens": total}) + "\n")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Objective:
         )
         logits = self._logits(model, batch, selection)
         target = losses.selector_target(found, batch.gold_rows, batch.is_unanswerable)
-        gold_place = self._gold_place(model, batch, selection)
+        gold_place = self._gold_place(batch, selection)
         parts = self._parts(model, batch, found, selection, target, logits, gold_place)
         weights = self.config.losses
         loss = sum(getattr(weights, name) * part for name, part in parts.items())
@@ -114,7 +114,7 @@ class Objective:
         return parts
 
     @staticmethod
-    def _gold_place(model: KBInjectedModel, batch: Batch, selection: Selection) -> Tensor:
+    def _gold_place(batch: Batch, selection: Selection) -> Tensor:
         """int [B]: the chosen fact whose tail is the answer, the null fact for a refusal, or -1."""
         rows = selection.facts.rows
         last = torch.tensor([gold[-1] if gold else -1 for gold in batch.gold_rows], device=rows.device)
@@ -124,13 +124,9 @@ class Objective:
         tails = selection.facts.tail_ids.gather(
             1, place.clamp(min=0)[:, None, None].expand(-1, 1, selection.facts.tail_ids.shape[-1])
         ).squeeze(1)
-        length = min(tails.shape[-1], batch.targets.shape[1])
-        slots = batch.slots
-        said = torch.where(batch.is_target, batch.targets, -1)
-        of_tail = tails.gather(1, slots.clamp(max=tails.shape[-1] - 1))
-        is_same = ((said == of_tail) | ~batch.is_target).all(-1) & (
-            slots[:, -1] < max(length, tails.shape[-1])
-        )
+        num_slots = tails.shape[-1]
+        of_tail = tails.gather(1, batch.slots.clamp(max=num_slots - 1))
+        is_same = ((batch.targets == of_tail) | ~batch.is_target).all(-1) & (batch.slots[:, -1] < num_slots)
         place = torch.where(is_same, place, -1)
         return torch.where(batch.is_unanswerable, rows.shape[1], place)
 

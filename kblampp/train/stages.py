@@ -7,16 +7,15 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from transformers.trainer_utils import get_last_checkpoint
 
 from kblampp.answer_format import AnswerFormat
 from kblampp.checkpoint import save_checkpoint
-from kblampp.config import Config, add_config_flags, config_from_flags, parse_flags
-from kblampp.encoders.errors import EncoderError
+from kblampp.command import run
+from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.encoders.loading import load_encoder
-from kblampp.errors import ConfigError, KblamppError
+from kblampp.errors import ConfigError
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_answer_format, load_retriever
 from kblampp.questions import read_questions
@@ -24,42 +23,34 @@ from kblampp.train.batches import QuestionDataset
 from kblampp.train.calibration import calibrate_refusal
 from kblampp.train.lower_layers import LowerLayers, can_be_kept
 from kblampp.train.objective import Objective
-from kblampp.train.trainer import KBTrainer, for_steps, training_arguments
+from kblampp.train.trainer import KBTrainer, training_arguments
 
 logger = logging.getLogger(__name__)
 MakeModel = Callable[[Config, AnswerFormat, argparse.Namespace], KBInjectedModel]
 
 
-def run(
-    name: str, description: str | None, make: MakeModel, argv: Sequence[str] | None, flags: Any = None
-) -> int:
-    """Trains. Exit code 2 for a user's mistake, told in one line.
+def train_from_flags(parser: argparse.ArgumentParser, make: MakeModel, argv: Sequence[str] | None) -> int:
+    """Adds the flags of both stages to a parser, and trains. Exit code 2 for a user's mistake.
 
     Args:
-        name: of the command.
-        description: for its help.
+        parser: with the flags of one stage alone.
         make: the model with what is to be trained unfrozen.
         argv: arguments; None takes the process's own.
-        flags: adds more flags to the parser.
     """
-    parser = argparse.ArgumentParser(prog=f"kblampp.train.{name}", description=description)
     parser.add_argument("--max_steps", "--max-steps", type=int, help="end after that many steps")
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in train.output"
     )
-    if flags is not None:
-        flags(parser)
     add_config_flags(parser)
-    arguments = parse_flags(parser, argv)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        config = for_steps(config_from_flags(arguments), arguments.max_steps)
+
+    def body(arguments: argparse.Namespace) -> None:
+        if arguments.max_steps is not None:
+            arguments.overrides.append(f"train.max_steps={arguments.max_steps}")
+        config = config_from_flags(arguments)
         output = train(config, lambda answers: make(config, answers, arguments), arguments.resume)
-    except (KblamppError, EncoderError) as error:
-        sys.stderr.write(f"{name}: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(f"trained modules in {output}\n")
-    return 0
+        sys.stdout.write(f"trained modules in {output}\n")
+
+    return run(parser, body, argv)
 
 
 def train(config: Config, make: Callable[[AnswerFormat], KBInjectedModel], is_resumed: bool) -> Path:

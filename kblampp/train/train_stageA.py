@@ -13,7 +13,7 @@ from kblampp.answer_format import AnswerFormat
 from kblampp.config import Config
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_backbone, make_model
-from kblampp.train.stages import run
+from kblampp.train.stages import train_from_flags
 
 
 def _make(config: Config, answers: AnswerFormat, _: argparse.Namespace) -> KBInjectedModel:
@@ -22,7 +22,8 @@ def _make(config: Config, answers: AnswerFormat, _: argparse.Namespace) -> KBInj
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains the KB modules. Exit code 2 for a user's mistake."""
-    return run("train_stageA", __doc__, _make, argv)
+    parser = argparse.ArgumentParser(prog="kblampp.train.train_stageA", description=__doc__)
+    return train_from_flags(parser, _make, argv)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from kblampp.errors import ConfigError
 from kblampp.families import decoder_layers
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_backbone, make_model
-from kblampp.train.stages import run
+from kblampp.train.stages import train_from_flags
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of every family in `families.FAMILIES`."""
@@ -56,13 +56,11 @@ def _make(config: Config, answers: AnswerFormat, arguments: argparse.Namespace) 
     return model
 
 
-def _flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, required=True, help="what stage A left")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains LoRA and the KB modules. Exit code 2 for a user's mistake."""
-    return run("train_stageB", __doc__, _make, argv, _flags)
+    parser = argparse.ArgumentParser(prog="kblampp.train.train_stageB", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="what stage A left")
+    return train_from_flags(parser, _make, argv)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +160,3 @@ def training_arguments(config: Config) -> TrainingArguments:
         dataloader_pin_memory=False,
         use_cpu=config.device == "cpu",
     )
-
-
-def for_steps(config: Config, max_steps: int | None) -> Config:
-    """The config with `--max_steps` in it."""
-    if max_steps is None:
-        return config
-    return replace(config, train=replace(config.train, max_steps=max_steps))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kblampp.config import Config
 from kblampp.eval import eval_qa, systems
-from kblampp.questions import read_questions
+from kblampp.questions import write_questions
 from tests.kblampp.injection import make_answerer, questions, write_checkpoint, write_config
 
 
@@ -64,7 +65,18 @@ def test_mistakes_are_one_line(world: Config, tmp_path: Path, capsys: pytest.Cap
     assert eval_qa.main(["--config", config, "--checkpoint", str(tmp_path)]) == 2
     assert eval_qa.main(["--config", config, "--questions", str(tmp_path / "none.jsonl")]) == 2
     errors = capsys.readouterr().err.splitlines()
-    complaints = [line for line in errors if line.startswith("eval_qa: ")]
+    complaints = [line for line in errors if line.startswith("error [")]
     assert len(complaints) == 2
     assert "train_stageA makes it" in complaints[0] and "none.jsonl: cannot be read" in complaints[1]
-    assert len(read_questions(Path(world.test_qa_path))) == 8
+
+
+def test_demonstrations_need_their_facts(
+    world: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    multi_hop = tmp_path / "train.jsonl"
+    write_questions(multi_hop, [it for it in questions() if it.type != "single-hop"])
+    config = str(write_config(replace(world, train_qa_path=str(multi_hop)), tmp_path / "config.yaml"))
+    assert eval_qa.main(["--config", config]) == 2
+    assert "give --baselines without a name" in capsys.readouterr().err
+    assert eval_qa.main(["--config", config, "--max-questions", "0"]) == 2
+    assert "--max-questions must be at least 1, not 0" in capsys.readouterr().err

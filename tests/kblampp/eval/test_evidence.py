@@ -136,13 +136,13 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     config = write_config(tiny_config, tmp_path / "config.yaml")
     flags = ["--config", str(config), "--out", str(tmp_path / "e.json")]
-    for wrong in (
-        ["--max-questions", "0"],
-        ["--questions", str(tmp_path / "nowhere.jsonl")],
-        ["--checkpoint", str(tmp_path / "nowhere")],
+    for code, wrong in (
+        ("config_error", ["--max-questions", "0"]),
+        ("data_error", ["--questions", str(tmp_path / "nowhere.jsonl")]),
+        ("checkpoint_error", ["--checkpoint", str(tmp_path / "nowhere")]),
     ):
         assert dump_evidence.main([*flags, *wrong]) == 2
-        assert capsys.readouterr().err.strip().splitlines()[-1].startswith("dump_evidence: ")
+        assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error [{code}]: ")
     assert not (tmp_path / "e.json").exists()
     assert visualize_alpha.main(["--input", str(tmp_path / "e.json"), "--output", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("visualize_alpha: ")
+    assert capsys.readouterr().err.startswith("error [data_error]: ")

@@ -231,7 +231,7 @@ def test_ask_prints_answer_and_evidence(
     assert ask.main(flags) == 0
     assert capsys.readouterr().out.count("Q: ") == 2
     assert ask.main([*flags, "one question", "--time", "soon"]) == 2
-    assert capsys.readouterr().err.startswith("ask: field 'question_time'")
+    assert capsys.readouterr().err.startswith("error [invalid_field]: field 'question_time'")
     assert ask.main([*flags, "one question", "another question"]) == 2
 
 
@@ -250,4 +250,4 @@ def test_the_server_tells_mistakes_in_one_line(
             ["--port", "0", "--checkpoint", str(tmp_path / "nowhere")],
         ):
             assert infer_server.main([*flags, *wrong]) == 2
-            assert capsys.readouterr().err.strip().splitlines()[-1].startswith("infer_server: ")
+            assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error [")
