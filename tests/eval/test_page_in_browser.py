@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,57 +9,33 @@ from typing import Any
 import pytest
 
 from kg_r1.eval.html_report import write_episode_explorer, write_html_report
+from tests.browser import Browser, chromium
 from tests.eval.page_samples import HOSTILE, answer, episode, search, two_hops, write_evaluation, write_lines
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1500,1000",
-)
+class Explorer(Browser):
+    """The episode explorer opened."""
 
-
-class Browser:
-    """A page opened, and what a test asks of it."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def open(self, page: Path, fragment: str = "") -> None:
+    def open_page(self, page: Path, fragment: str = "") -> None:
         self.driver.get("about:blank")
         self.driver.get(page.as_uri() + fragment)
-
-    def texts(self, selector: str) -> list[str]:
-        script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
-        return list(self.driver.execute_script(script, selector))
 
     def arrows(self) -> list[tuple[str, str]]:
         script = (
             "return [...document.querySelectorAll('#episode .graph .edge[data-from]')]"
             ".map((one) => [one.dataset.from, one.dataset.to])"
         )
-        return [(one, other) for one, other in self.driver.execute_script(script)]
+        return [(one, other) for one, other in self.run(script)]
 
     def nodes(self, selector: str = "") -> list[str]:
         script = (
             "return [...document.querySelectorAll(`#episode .node${arguments[0]}[data-label]`)]"
             ".map((one) => one.dataset.label)"
         )
-        return list(self.driver.execute_script(script, selector))
+        return list(self.run(script, selector))
 
-    def set(self, identifier: str, value: str) -> None:
-        script = (
-            "const box = document.getElementById(arguments[0]); box.value = arguments[1];"
-            "box.dispatchEvent(new Event(box.tagName === 'SELECT' ? 'change' : 'input'))"
-        )
-        self.driver.execute_script(script, f"filter-{identifier}", value)
+    def filter(self, identifier: str, value: str) -> None:
+        self.set(f"#filter-{identifier}", value)
 
     def count(self) -> str:
         return self.texts("#count")[0]
@@ -74,45 +48,23 @@ class Browser:
     def chosen(self) -> str:
         return self.texts("#episode h3")[0]
 
-    def requests(self) -> list[str]:
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return [
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        ]
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    from selenium.webdriver.chrome.service import Service
-
-    binary, server = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or server is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(server))
-    yield Browser(driver)
-    driver.quit()
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
+    with chromium(tmp_path_factory.mktemp("profile"), Explorer, "--window-size=1500,1000") as started:
+        yield started
 
 
-def explore(browser: Browser, folder: Path, *records: dict[str, Any]) -> None:
+def explore(browser: Explorer, folder: Path, *records: dict[str, Any]) -> None:
     log = write_lines(folder / "log.jsonl", records)
-    browser.open(write_episode_explorer([log], folder / "page.html"))
+    browser.open_page(write_episode_explorer([log], folder / "page.html"))
 
 
-def test_filters_order_and_keys(browser: Browser, tmp_path: Path) -> None:
+def test_filters_order_and_keys(browser: Explorer, tmp_path: Path) -> None:
     records = [two_hops(system="model", question_id=f"q{k}", question=f"question {k}") for k in range(150)]
     wrong = episode([answer("Berlin")], is_right=False, system="bm25", question="last", num_hops=1, path=[])
     page = write_html_report(write_evaluation(tmp_path, [*records, {**wrong, "status": "max_tokens"}]))
-    browser.open(page)
+    browser.open_page(page)
     assert browser.count() == "151 of 151 episodes"
     assert len(browser.texts("#list tbody tr")) == 100
     for identifier, value, count in [
@@ -120,9 +72,9 @@ def test_filters_order_and_keys(browser: Browser, tmp_path: Path) -> None:
         ("type", "seat", 151), ("verdict", "wrong", 1), ("low", "1", 150), ("high", "1.5", 1),
         ("text", "BERLIN", 1), ("text", "question 14", 11),
     ]:  # fmt: skip
-        browser.set(identifier, value)
+        browser.filter(identifier, value)
         assert browser.count() == f"{count} of 151 episodes", (identifier, value)
-        browser.set(identifier, "")
+        browser.filter(identifier, "")
     browser.driver.execute_script("document.querySelector('[data-sort=reward]').click()")
     assert browser.texts("#list tbody .question a")[0] == "last"
     browser.driver.execute_script("document.querySelector('#list tbody tr').click()")
@@ -134,13 +86,13 @@ def test_filters_order_and_keys(browser: Browser, tmp_path: Path) -> None:
     assert browser.chosen() == "last"
     browser.press("jjjj")
     assert browser.chosen() == "question 3"
-    browser.open(page, "#model%2Fq149")
+    browser.open_page(page, "#model%2Fq149")
     assert browser.chosen() == "question 149"
     assert browser.texts("#list tr[aria-current] .question a") == ["question 149"]
 
 
-def test_scores_and_plots_are_drawn(browser: Browser, tmp_path: Path) -> None:
-    browser.open(write_html_report(write_evaluation(tmp_path, [two_hops(system="model")])))
+def test_scores_and_plots_are_drawn(browser: Explorer, tmp_path: Path) -> None:
+    browser.open_page(write_html_report(write_evaluation(tmp_path, [two_hops(system="model")])))
     assert browser.texts("h1") == ["Evaluation of models/tiny"]
     first = browser.texts("#tables table:first-of-type tbody tr:first-of-type td.score")[0]
     assert first == "50.0 of 50.040.0 to 60.0"
@@ -150,7 +102,7 @@ def test_scores_and_plots_are_drawn(browser: Browser, tmp_path: Path) -> None:
     assert browser.texts("#plots .ceiling")
 
 
-def test_two_hops_are_two_arrows(browser: Browser, tmp_path: Path) -> None:
+def test_two_hops_are_two_arrows(browser: Explorer, tmp_path: Path) -> None:
     explore(browser, tmp_path, two_hops(step=1))
     assert len(browser.texts(".turn")) == 3
     assert browser.texts(".turn .thought") == ["a thought", "a thought", "done"]
@@ -162,7 +114,7 @@ def test_two_hops_are_two_arrows(browser: Browser, tmp_path: Path) -> None:
     assert browser.texts(".plan .node text") == ["Lyon", "?", "Paris"]
 
 
-def test_a_head_search_points_from_what_it_found(browser: Browser, tmp_path: Path) -> None:
+def test_a_head_search_points_from_what_it_found(browser: Explorer, tmp_path: Path) -> None:
     cities = [f"city {index}" for index in range(24)]
     turns = [
         search("get_relations", ["country", "capital"], entity_id="France"),
@@ -182,7 +134,7 @@ def test_a_head_search_points_from_what_it_found(browser: Browser, tmp_path: Pat
     assert browser.texts(".listing summary") == ["all 25 items of the result, 1 gold"]
 
 
-def test_a_handle_stands_for_a_whole_result(browser: Browser, tmp_path: Path) -> None:
+def test_a_handle_stands_for_a_whole_result(browser: Explorer, tmp_path: Path) -> None:
     turns = [
         marked("#2", search("get_tail_entities", ["Spain", "Italy"], entity_id="#1", relation="borders")),
         marked("#3", search("get_tail_entities", ["Madrid", "Rome"], entity_id="#2", relation="capital")),
@@ -203,7 +155,7 @@ def test_a_handle_stands_for_a_whole_result(browser: Browser, tmp_path: Path) ->
 
 
 def test_numbers_given_to_results_alone_are_read_from_the_observations(
-    browser: Browser, tmp_path: Path
+    browser: Explorer, tmp_path: Path
 ) -> None:
     turns = [
         search("get_tail_relations", ["borders"], entity_id="France"),
@@ -220,7 +172,7 @@ def marked(handle: str, turn: dict[str, Any]) -> dict[str, Any]:
     return {**turn, "observation": turn["observation"].replace("<information>", f"<information>{handle}: ")}
 
 
-def test_hostile_names_stay_text_and_nothing_is_requested(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_names_stay_text_and_nothing_is_requested(browser: Explorer, tmp_path: Path) -> None:
     turns = [
         search(HOSTILE, [HOSTILE, "b", "c", "d", "e"], entity_id=HOSTILE, relation=HOSTILE),
         {**answer(HOSTILE), "kind": "malformed", "problem": HOSTILE},
@@ -239,7 +191,7 @@ def test_hostile_names_stay_text_and_nothing_is_requested(browser: Browser, tmp_
     page = write_html_report(write_evaluation(tmp_path, [{**record, "status": HOSTILE}]))
     browser.requests()
     browser.complaints()
-    browser.open(page)
+    browser.open_page(page)
     assert browser.chosen() == HOSTILE
     assert HOSTILE in browser.nodes()
     assert browser.driver.execute_script("return window.hacked") is None
@@ -248,9 +200,9 @@ def test_hostile_names_stay_text_and_nothing_is_requested(browser: Browser, tmp_
     assert [url for url in browser.requests() if not url.startswith(("file:", "about:"))] == []
 
 
-def test_what_was_left_out_is_told(browser: Browser, tmp_path: Path) -> None:
+def test_what_was_left_out_is_told(browser: Explorer, tmp_path: Path) -> None:
     log = write_lines(tmp_path / "log.jsonl", [two_hops(step=1, question_id=f"q{k}") for k in range(9)])
-    browser.open(write_episode_explorer([log], tmp_path / "page.html", max_bytes=1))
+    browser.open_page(write_episode_explorer([log], tmp_path / "page.html", max_bytes=1))
     assert "step 1: the first 1 of 9" in browser.texts("#cut")[0]
     assert browser.count() == "1 of 1 episode"
     assert browser.complaints() == []

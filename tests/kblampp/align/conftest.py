@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.json_server import json_server
 
 MODELS = {"small": 16, "large": 24}
 
@@ -54,25 +53,11 @@ def _answer(server: Server, path: str, body: dict[str, Any]) -> tuple[int, dict[
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server on a free port of this machine."""
+    made = Server("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.requests.append((self.path, body, self.headers.get("Authorization")))
-            status, reply = _answer(made, self.path, body)
-            data = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(path: str, body: dict[str, Any], authorization: str | None) -> tuple[int, dict[str, Any]]:
+        made.requests.append((path, body, authorization))
+        return _answer(made, path, body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Server(f"http://127.0.0.1:{running.server_address[1]}")
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    running.shutdown()
-    running.server_close()
+    with json_server(answer) as made.host:
+        yield made

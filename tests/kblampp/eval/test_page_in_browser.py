@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kblampp.eval.visualize_alpha import draw_alpha, draw_betas, write_page
-from tests.kblampp.browser import Browser, chromium
+from tests.browser import Browser, chromium
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>$\\frac{"
 
@@ -74,7 +74,7 @@ def test_the_page_draws_filters_and_stays_text(tmp_path: Path) -> None:
     write_page(
         {"about": {"store": "tiny"}, "questions": [two_hops(), hostile(), refused]}, tmp_path / "p.html"
     )
-    with chromium(tmp_path / "profile") as browser:
+    with chromium(tmp_path / "profile", Browser) as browser:
         browser.open((tmp_path / "p.html").as_uri())
         check_two_hops(browser)
         for selector, value, count in (

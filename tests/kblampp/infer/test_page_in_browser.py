@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kblampp.infer.app import Limits
 from kblampp.infer.service import InjectionService
-from tests.kblampp.browser import chromium
+from tests.browser import Browser, chromium
 from tests.kblampp.infer.conftest import HOSTILE
 from tests.kblampp.infer.serving import serving
 
@@ -16,7 +16,7 @@ ASK = "document.getElementById('send').click()"
 def test_a_question_is_asked_and_drawn(service: InjectionService, store_root: Path, tmp_path: Path) -> None:
     service.swap(store_root / "other")
     limits = Limits(max_question_chars=80)
-    with chromium(tmp_path / "profile") as browser, serving(service, limits, store_root) as client:
+    with chromium(tmp_path / "profile", Browser) as browser, serving(service, limits, store_root) as client:
         browser.open(client.url + "/")
         browser.wait_for("#status:not(:empty)")
         assert browser.texts("#status") == ["backbone, store other with 33 facts, exact search"]

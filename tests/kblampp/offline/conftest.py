@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from kblampp.offline.gen_synth_qa import main as make_questions
 from kblampp.offline.gen_synth_world import main as make_world
 from kblampp.questions import Question, read_questions
 from kblampp.quintuples import Quintuple, read_quintuples
+from tests.json_server import json_server
 
 SPLITS = ("train", "dev", "test")
 
@@ -85,27 +83,14 @@ class Endpoint:
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     """A server on a free port of this machine."""
+    made = Endpoint("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.requests.append((body, self.headers.get("Authorization")))
-            status = made.status(len(made.requests)) if self.path == "/v1/chat/completions" else 404
-            text = body["messages"][0]["content"].rsplit("\n\n", 1)[1]
-            data = json.dumps({"choices": [{"message": {"content": made.write(text)}}]}).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(path: str, body: dict[str, Any], authorization: str | None) -> tuple[int, dict[str, Any]]:
+        made.requests.append((body, authorization))
+        status = made.status(len(made.requests)) if path == "/v1/chat/completions" else 404
+        text = body["messages"][0]["content"].rsplit("\n\n", 1)[1]
+        return status, {"choices": [{"message": {"content": made.write(text)}}]}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Endpoint(f"http://127.0.0.1:{server.server_address[1]}/v1")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with json_server(answer) as host:
+        made.url = f"{host}/v1"
+        yield made

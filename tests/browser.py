@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -83,9 +83,12 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
+Kind = TypeVar("Kind", bound=Browser)
+
+
 @contextmanager
-def chromium(profile: Path) -> Iterator[Browser]:
-    """Starts one with a profile of its own."""
+def chromium(profile: Path, kind: type[Kind], *flags: str) -> Iterator[Kind]:
+    """Starts one with a profile of its own, as `Browser` or a kind of it."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     from selenium.webdriver.chrome.service import Service
 
@@ -94,11 +97,11 @@ def chromium(profile: Path) -> Iterator[Browser]:
         pytest.skip("chromium and chromedriver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(server))
     try:
-        yield Browser(driver)
+        yield kind(driver)
     finally:
         driver.quit()
