@@ -15,7 +15,7 @@ from typing import TypeVar
 from kg_r1.data.patterns import NAMESAKE, Chain, Pattern
 from kg_r1.data.splits import SPLITS, split_name
 from kg_r1.data.world_facts import WorldFacts, kind_of
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.kg.paths import Hop, follow, step
 
 T = TypeVar("T")
@@ -57,7 +57,9 @@ class CandidateFinder:
         seed: for the order.
     """
 
-    def __init__(self, graph: Subgraph, facts: WorldFacts, splits: Mapping[str, str], seed: int) -> None:
+    def __init__(
+        self, graph: KnowledgeGraph, facts: WorldFacts, splits: Mapping[str, str], seed: int
+    ) -> None:
         self._graph = graph
         self._seed = seed
         self._topics: dict[str, list[_Topic]] = defaultdict(list)

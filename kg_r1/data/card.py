@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kg_r1.data.evidence_path import hop_group, path_is_exact
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.llm_agent.question import Question
 
 MAX_CHECKED = 2000
@@ -55,7 +55,7 @@ class DataCard:
         return "\n".join(lines)
 
 
-def card_of(dataset: str, graph: Subgraph, files: Mapping[str, Sequence[Question]]) -> DataCard:
+def card_of(dataset: str, graph: KnowledgeGraph, files: Mapping[str, Sequence[Question]]) -> DataCard:
     """The card of a graph and its question files (file name -> questions)."""
     ceilings = {}
     for name, questions in files.items():

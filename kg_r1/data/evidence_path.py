@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.kg.paths import Hop, step
 from kg_r1.llm_agent.question import Question
 
@@ -89,7 +89,7 @@ def chains_of(question: Question) -> list[Chain]:
     return read
 
 
-def path_ends(graph: Subgraph, question: Question) -> list[int]:
+def path_ends(graph: KnowledgeGraph, question: Question) -> list[int]:
     """The entities where the question's path ends, in the order in which its first chain meets them.
 
     [] for a question without a path.
@@ -101,7 +101,7 @@ def path_ends(graph: Subgraph, question: Question) -> list[int]:
     return [entity for entity in ends[0] if entity in common]
 
 
-def path_is_exact(graph: Subgraph, question: Question) -> bool:
+def path_is_exact(graph: KnowledgeGraph, question: Question) -> bool:
     """Whether following the path gives exactly the gold answers, each by one of its aliases."""
     labels = graph.labels(path_ends(graph, question))
     return len(labels) == len(question.gold) and all(
@@ -109,7 +109,7 @@ def path_is_exact(graph: Subgraph, question: Question) -> bool:
     )
 
 
-def _chain_ends(graph: Subgraph, chain: Chain) -> list[int]:
+def _chain_ends(graph: KnowledgeGraph, chain: Chain) -> list[int]:
     entities = graph.resolve(chain.topic)
     for part in chain.steps:
         if isinstance(part, Without):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kg_r1.data.files import write_lines
 from kg_r1.kg.errors import DataError, KGError, UnknownDataset, listed, quoted
-from kg_r1.kg.graph import Triple
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.readers import SharedFileSource, find_format, separated_triples
 from kg_r1.kg.records import read_names
 from kg_r1.kg.store import GraphStore

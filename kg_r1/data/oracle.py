@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kg_r1.data.evidence_path import Chain, chains_of
 from kg_r1.data.oracle_detours import Habits
 from kg_r1.data.oracle_walk import OracleConfig, OracleStuck, OracleWalk, oracle_turns, shown_items
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.kg.paths import shortest_path
 from kg_r1.llm_agent.observation import SEPARATOR
 from kg_r1.llm_agent.policies import Generation
@@ -21,7 +21,7 @@ __all__ = ["OracleConfig", "OraclePolicy", "OracleStuck", "oracle_turns", "plan_
 MAX_HOPS = 3  # of paths that have to be searched for
 
 
-def plan_of(graph: Subgraph, question: Question) -> list[Chain] | None:
+def plan_of(graph: KnowledgeGraph, question: Question) -> list[Chain] | None:
     """The chains that answer a question: its own path, or else the shortest that the graph has.
 
     None when no path reaches any answer. Raises ValueError for a path that cannot be read.

@@ -21,7 +21,7 @@ from kg_r1.data.patterns_two_hop import TWO_HOP
 from kg_r1.data.splits import SPLITS, split_entities, split_phrasings
 from kg_r1.data.world_facts import WorldFacts
 from kg_r1.data.world_sources import fold
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.llm_agent.question import Question
 
 DATASET = "world"
@@ -42,7 +42,7 @@ class Sizes:
 
 
 def make_questions(
-    facts: WorldFacts, graph: Subgraph, seed: int = 0, sizes: Sizes | None = None
+    facts: WorldFacts, graph: KnowledgeGraph, seed: int = 0, sizes: Sizes | None = None
 ) -> dict[str, list[Question]]:
     """Split -> questions.
 
@@ -69,7 +69,7 @@ def make_questions(
 class _Writer:
     """Puts candidates into words; no wording comes twice, and none holds its own answer."""
 
-    def __init__(self, facts: WorldFacts, graph: Subgraph, seed: int) -> None:
+    def __init__(self, facts: WorldFacts, graph: KnowledgeGraph, seed: int) -> None:
         self._facts = facts
         self._graph = graph
         self._seed = seed

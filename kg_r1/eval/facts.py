@@ -9,7 +9,7 @@ from typing import Any
 
 from kg_r1.data.evidence_path import Chain, Without
 from kg_r1.data.oracle import plan_of
-from kg_r1.kg.graph import Subgraph, Triple
+from kg_r1.kg.knowledge_graph import KnowledgeGraph, Triple
 from kg_r1.kg.paths import Hop
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.question import Question
@@ -17,7 +17,7 @@ from kg_r1.llm_agent.question import Question
 MAX_INDICES = 8  # of graphs kept at once; a data set with one graph a question needs one at a time
 
 
-def gold_facts(graph: Subgraph, question: Question) -> list[Triple]:
+def gold_facts(graph: KnowledgeGraph, question: Question) -> list[Triple]:
     """Every triple that the question's evidence path walks over, as labels, in the order of the walk.
 
     A question without a path has the shortest one that the graph offers; [] where there is none.
@@ -26,7 +26,7 @@ def gold_facts(graph: Subgraph, question: Question) -> list[Triple]:
     return list(dict.fromkeys(fact for chain in chains for fact in _chain_facts(graph, chain)))
 
 
-def _chain_facts(graph: Subgraph, chain: Chain) -> Iterable[Triple]:
+def _chain_facts(graph: KnowledgeGraph, chain: Chain) -> Iterable[Triple]:
     entities = graph.resolve(chain.topic)
     for part in chain.steps:
         if isinstance(part, Without):
@@ -42,7 +42,7 @@ def _chain_facts(graph: Subgraph, chain: Chain) -> Iterable[Triple]:
         entities = list(reached)
 
 
-def _neighbours(graph: Subgraph, entity: int, hop: Hop) -> list[int]:
+def _neighbours(graph: KnowledgeGraph, entity: int, hop: Hop) -> list[int]:
     return (graph.tails if hop.direction == "tail" else graph.heads)(entity, hop.relation)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.llm_agent.episode import Episode, EpisodeStatus
 from kg_r1.llm_agent.question import Question
 from kg_r1.reward.rubric import Reward
@@ -32,7 +32,7 @@ def aggregate(episodes: Sequence[Episode], rewards: Sequence[Reward]) -> dict[st
     return row
 
 
-def reachable(graph: Subgraph, question: Question) -> bool:
+def reachable(graph: KnowledgeGraph, question: Question) -> bool:
     """Whether at least one gold answer, by any alias, is an entity of the graph."""
     return any(graph.resolve(alias) for aliases in question.gold for alias in aliases)
 

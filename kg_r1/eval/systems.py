@@ -15,7 +15,7 @@ from kg_r1.data.oracle import OracleConfig, OraclePolicy, plan_of
 from kg_r1.eval.answer_at_once import AnswerAtOnce
 from kg_r1.eval.facts import TripleSearch, gold_facts
 from kg_r1.eval.random_walk import RandomWalkPolicy, walkable
-from kg_r1.kg.graph import Triple
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.generation import GenerationConfig, LLMGenerationManager
 from kg_r1.llm_agent.policies import Policy, ScriptedPolicy

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.names import NameIndex
 
-Triple = tuple[str, str, str]  # (head id, relation, tail id)
 Adjacency = list[dict[int, list[int]]]  # [num_entities]: relation index -> neighbours, sorted by label
 
 

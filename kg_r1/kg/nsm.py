@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kg_r1.kg.errors import DataError, quoted
-from kg_r1.kg.graph import Subgraph, Triple
+from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import checked_name, data_error, decoded, located_lines, parsed_json, read_bytes
 from kg_r1.kg.records import checked_triple, unknown_sample
 

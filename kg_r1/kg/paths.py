@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Hop:
 
 
 def shortest_path(
-    graph: Subgraph,
+    graph: KnowledgeGraph,
     topics: Sequence[int],
     answers: Collection[int],
     max_hops: int = 3,
@@ -66,7 +66,7 @@ def shortest_path(
     return best
 
 
-def follow(graph: Subgraph, topics: Sequence[int], hops: Sequence[Hop]) -> list[list[int]]:
+def follow(graph: KnowledgeGraph, topics: Sequence[int], hops: Sequence[Hop]) -> list[list[int]]:
     """The entity sets after each hop, starting from all `topics` together.
 
     Returns:
@@ -81,7 +81,7 @@ def follow(graph: Subgraph, topics: Sequence[int], hops: Sequence[Hop]) -> list[
     return sets
 
 
-def step(graph: Subgraph, entities: Sequence[int], hop: Hop) -> list[int]:
+def step(graph: KnowledgeGraph, entities: Sequence[int], hop: Hop) -> list[int]:
     """The distinct entities one hop away from any of `entities`, in first-seen order."""
     neighbours = graph.tails if hop.direction == "tail" else graph.heads
     return list(dict.fromkeys(end for entity in entities for end in neighbours(entity, hop.relation)))
@@ -92,12 +92,12 @@ def reverse(hop: Hop) -> Hop:
     return Hop("head" if hop.direction == "tail" else "tail", hop.relation)
 
 
-def hops_from(graph: Subgraph, entities: Sequence[int]) -> list[Hop]:
+def hops_from(graph: KnowledgeGraph, entities: Sequence[int]) -> list[Hop]:
     """Every hop that leads anywhere from at least one of `entities`, tail hops first, by relation."""
     return sorted(set(_hops(graph, entities)), key=lambda hop: (hop.direction != "tail", hop.relation))
 
 
-def _hops(graph: Subgraph, entities: Sequence[int]) -> Iterator[Hop]:
+def _hops(graph: KnowledgeGraph, entities: Sequence[int]) -> Iterator[Hop]:
     for entity in entities:
         for relation in graph.tail_relations(entity):
             yield Hop("tail", relation)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kg_r1.kg.graph import Subgraph, Triple
+from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import data_error, decoded, numbered_lines, parsed_json, read_bytes, split_fields
 from kg_r1.kg.nsm import NSMSource, nsm_files
 from kg_r1.kg.records import TRIPLE_FIELDS, Source, checked_triple, read_names, unknown_sample

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kg_r1.kg.errors import UnknownSample, quoted
-from kg_r1.kg.graph import Subgraph, Triple
+from kg_r1.kg.knowledge_graph import KnowledgeGraph, Triple
 from kg_r1.kg.lines import checked_name, data_error, numbered_lines, split_fields
 
 TRIPLE_FIELDS = ("head", "relation", "tail")
@@ -17,7 +17,7 @@ class Source(Protocol):
 
     is_shared: bool
 
-    def load(self, sample_id: str | None) -> Subgraph:
+    def load(self, sample_id: str | None) -> KnowledgeGraph:
         """The graph of one sample (`sample_id` is ignored when the graph is shared).
 
         Raises:

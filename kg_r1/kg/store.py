@@ -1,6 +1,6 @@
 """Every graph under one data path, read on demand and kept in an in-memory LRU cache.
 
-In: a folder with one folder per data set (formats: `kg_r1.kg.readers`). Out: `Subgraph`s by data set and
+In: a folder with one folder per data set (formats: `kg_r1.kg.readers`). Out: graphs by data set and
 sample. Each graph is read once however many threads ask for it, and a slow read holds up nobody who asks
 for another data set or a cached graph.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kg_r1.kg.errors import DataError, UnknownDataset, listed, quoted
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.kg.readers import find_format
 from kg_r1.kg.records import Source, unknown_sample
 
@@ -42,7 +42,7 @@ class Dataset:
         self.source = source
         self._lock = threading.Lock()
 
-    def load(self, sample_id: str | None) -> Subgraph:
+    def load(self, sample_id: str | None) -> KnowledgeGraph:
         """Reads one graph; see `Source.load`."""
         with self._lock:
             return self.source.load(sample_id)
@@ -68,9 +68,9 @@ class GraphStore:
         if not self.base_data_path.is_dir():
             raise DataError(f"there is no folder {self.base_data_path}", "Name the folder of the data sets")
         self._lock = threading.Lock()  # never held while a file is read
-        self._graphs: OrderedDict[Key, Subgraph] = OrderedDict()
+        self._graphs: OrderedDict[Key, KnowledgeGraph] = OrderedDict()
         self._datasets: dict[str, Future[Dataset]] = {}
-        self._loading: dict[Key, Future[Subgraph]] = {}
+        self._loading: dict[Key, Future[KnowledgeGraph]] = {}
 
     def datasets(self) -> list[str]:
         """The folders that hold a graph in a known format, sorted; their files are not read."""
@@ -85,7 +85,7 @@ class GraphStore:
         """
         return self._dataset(dataset_name).source.is_shared
 
-    def graph(self, dataset_name: str, sample_id: str | None = None) -> Subgraph:
+    def graph(self, dataset_name: str, sample_id: str | None = None) -> KnowledgeGraph:
         """The graph of one sample, or the shared graph of the data set (`sample_id` is then ignored).
 
         Raises:
@@ -136,7 +136,7 @@ class GraphStore:
             raise UnknownDataset(f"there is no data set {quoted(name)}", f"Data sets: {known}")
         return Dataset(found.open(folder))
 
-    def _keep(self, key: Key, future: Future[Subgraph]) -> None:
+    def _keep(self, key: Key, future: Future[KnowledgeGraph]) -> None:
         with self._lock:
             # After clear_cache() the claim is gone: what was read from before it must not come back.
             if self._loading.get(key) is not future:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kg_r1.kg.graph import Triple
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.llm_agent.observation import SEPARATOR, break_special, harmless
 from kg_r1.llm_agent.tokens import ChatTokenizer, encode, special_texts
 

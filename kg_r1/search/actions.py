@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import KnowledgeGraph
 from kg_r1.search.errors import InvalidField, NoResults, UnknownRelation, listed, quoted
 from kg_r1.search.handlers import ActionHandler, BaseAction, FoundEntities, GraphAction, first_seen, shown
 from kg_r1.search.registry import ActionRegistry
@@ -164,15 +164,15 @@ class GetConditionalRelationsAction(GraphAction):
         )
 
 
-def _tail_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+def _tail_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
     return first_seen(one for entity in found.entities for one in graph.tail_relations(entity))
 
 
-def _head_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+def _head_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
     return first_seen(one for entity in found.entities for one in graph.head_relations(entity))
 
 
-def _both_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
+def _both_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
     return first_seen(
         one
         for entity in found.entities
@@ -181,7 +181,7 @@ def _both_relations(graph: Subgraph, found: FoundEntities) -> list[str]:
 
 
 def _nothing_there(
-    graph: Subgraph, found: FoundEntities, relation: str, side: str
+    graph: KnowledgeGraph, found: FoundEntities, relation: str, side: str
 ) -> UnknownRelation | NoResults:
     if not graph.has_relation(relation):
         of_entity = listed(_both_relations(graph, found))

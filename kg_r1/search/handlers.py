@@ -1,6 +1,6 @@
 """What an action is made from. Three bases, from the most to the least guided:
 
-`GraphAction` finds the entities a request names and hands over a `Subgraph`; the built-in actions use it.
+`GraphAction` finds the entities a request names and hands over the graph; the built-in actions use it.
 `ActionHandler` is given the request's fields as keywords and may load the triples itself.
 `BaseAction` is an instance that names its own request fields and is handed the whole request.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from kg_r1.kg.graph import Subgraph, Triple
+from kg_r1.kg.knowledge_graph import KnowledgeGraph, Triple
 from kg_r1.kg.store import GraphStore
 from kg_r1.search.errors import (
     InvalidField,
@@ -58,7 +58,7 @@ class ActionHandler(ABC):
             KGError: the failure, with its code.
         """
 
-    def graph(self, sample_id: str, dataset_name: str) -> Subgraph:
+    def graph(self, sample_id: str, dataset_name: str) -> KnowledgeGraph:
         """The graph of a request.
 
         Raises:
@@ -143,13 +143,13 @@ class FoundEntities:
 
 
 class GraphAction(ActionHandler):
-    """An action on entities of a `Subgraph`, named one at a time or as a list."""
+    """An action on entities of a graph, named one at a time or as a list."""
 
     def prepare(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The fields as they are; `find` reads every spelling, shared names included."""
         return fields
 
-    def find(self, graph: Subgraph, entity_id: str | list[str]) -> FoundEntities:
+    def find(self, graph: KnowledgeGraph, entity_id: str | list[str]) -> FoundEntities:
         """The entities that one name, or any name of a list, means.
 
         Raises:
@@ -171,7 +171,13 @@ class GraphAction(ActionHandler):
         )
 
     def listing(
-        self, graph: Subgraph, found: FoundEntities, field: str, items: list[str], nothing: str, hint: str
+        self,
+        graph: KnowledgeGraph,
+        found: FoundEntities,
+        field: str,
+        items: list[str],
+        nothing: str,
+        hint: str,
     ) -> dict[str, Any]:
         """The result {field: items} with its notes.
 
@@ -183,7 +189,7 @@ class GraphAction(ActionHandler):
         return {field: items, **found.notes()}
 
 
-def unknown_entities(graph: Subgraph, names: list[str]) -> UnknownEntity:
+def unknown_entities(graph: KnowledgeGraph, names: list[str]) -> UnknownEntity:
     """The error for names that mean nobody, with the names spelt most like them."""
     hints = []
     for name in names[:MAX_UNKNOWN_EXPLAINED]:
@@ -194,7 +200,7 @@ def unknown_entities(graph: Subgraph, names: list[str]) -> UnknownEntity:
     return UnknownEntity(f"unknown {what} {listed(map(quoted, names), max_items=5)}", "; ".join(hints))
 
 
-def shown(graph: Subgraph, found: FoundEntities) -> str:
+def shown(graph: KnowledgeGraph, found: FoundEntities) -> str:
     """The entities of a request for a message, the unknown ones said to be so."""
     text = listed(map(quoted, graph.labels(found.entities)), max_items=3)
     return f"{text} (unknown: {listed(map(quoted, found.unknown), max_items=3)})" if found.unknown else text
@@ -219,6 +225,6 @@ def labelled_subgraph(
         return None
 
 
-def _canonical(graph: Subgraph, name: str) -> str:
+def _canonical(graph: KnowledgeGraph, name: str) -> str:
     meant = graph.resolve(name)
     return graph.label(meant[0]) if len(meant) == 1 else name
