@@ -1,4 +1,4 @@
-"""Builds data sets and oracle walks: ``python -m kg_r1.data.build world|metaqa|walks``.
+"""Builds data sets, stores and oracle walks: ``python -m kg_r1.data.build world|metaqa|store|walks``.
 
 Results (data cards, reports) go to stdout, progress and logs to stderr. A mistake of the caller's, such as a
 missing or broken file, is one line and exit code 2.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kg_r1.llm_agent.question import Question
 
 logger = logging.getLogger(__name__)
+
+MIN_MEMORY_MIB = 64
 
 
 class UsageError(Exception):
@@ -53,6 +55,18 @@ def _metaqa(options: argparse.Namespace) -> str:
     from kg_r1.data.metaqa import build_metaqa
 
     return build_metaqa(options.source, options.out, options.seed).text()
+
+
+def _store(options: argparse.Namespace) -> str:
+    from kg_r1.data.build_store import compile_dataset, describe_store
+
+    if options.check is not None:
+        return describe_store(options.check)
+    if options.kg is None or options.out is None:
+        raise UsageError("give --kg and --out to build a store, or --check and a store's folder")
+    if options.max_memory_mib < MIN_MEMORY_MIB:
+        raise UsageError(f"--max-memory-mib must be at least {MIN_MEMORY_MIB}")
+    return compile_dataset(options.base_data_path, options.kg, options.out, options.max_memory_mib)
 
 
 def _walks(options: argparse.Namespace) -> str:
@@ -131,7 +145,7 @@ def _generation(options: argparse.Namespace) -> GenerationConfig:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kg_r1.data.build", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="world|metaqa|walks")
+    commands = parser.add_subparsers(required=True, metavar="world|metaqa|store|walks")
 
     world = commands.add_parser("world", help="the world KG and its questions, from installed packages")
     world.add_argument("--out", type=Path, required=True, help="the folder of the data sets (data_kg)")
@@ -146,6 +160,18 @@ def _parser() -> argparse.ArgumentParser:
     metaqa.add_argument("--out", type=Path, required=True, help="the folder of the data sets (data_kg)")
     metaqa.add_argument("--seed", type=int, default=0, help="of the split, where only dev is at hand")
     metaqa.set_defaults(run=_metaqa)
+
+    store = commands.add_parser("store", help="a raw data set compiled into files that are mapped")
+    store.add_argument("--kg", help="the data set to compile")
+    store.add_argument("--base_data_path", type=Path, default=Path("data_kg"), help="where it lies")
+    store.add_argument("--out", type=Path, help="the folder to make")
+    store.add_argument(
+        "--max-memory-mib", type=int, default=1024, help="MiB for sorting; more goes to the disk"
+    )
+    store.add_argument(
+        "--check", type=Path, metavar="DIR", help="check a store's files and say what it holds"
+    )
+    store.set_defaults(run=_store)
 
     walks = commands.add_parser("walks", help="oracle walks for the cold start, as JSON lines")
     walks.add_argument("--questions", type=Path, required=True, nargs="+", help="parquet question files")

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kg_r1.data.files import write_lines
-from kg_r1.kg.errors import DataError, KGError, UnknownDataset, listed, quoted
+from kg_r1.kg.errors import DataError, KGError
 from kg_r1.kg.knowledge_graph import Triple
-from kg_r1.kg.readers import SharedFileSource, find_format, separated_triples
-from kg_r1.kg.records import read_names
 from kg_r1.kg.store import GraphStore
 
 logger = logging.getLogger(__name__)
@@ -54,22 +52,12 @@ def export(base_data_path: Path, kg: str, sample: str | None, out: Path) -> Coun
         KGError: there is no such data set or sample, or a file cannot be read.
     """
     store = GraphStore(base_data_path, max_cache_size=1)
-    folder = base_data_path / kg
-    found = find_format(folder) if kg in store.datasets() else None
-    if found is None:
-        known = listed(map(quoted, store.datasets()))
-        raise UnknownDataset(f"there is no data set {quoted(kg)}", f"Data sets: {known}")
-    if out.resolve() == folder.resolve():
+    if out.resolve() == (base_data_path / kg).resolve():
         raise DataError(f"{out} is the data set itself", "Name another folder")
-    source = found.open(folder)
-    triples: Iterable[Triple]
-    if isinstance(source, SharedFileSource):
-        triples = separated_triples(source.path, source.separator)
-        names: Iterable[tuple[str, str]] = read_names(folder).items()
-    else:
-        graph = store.graph(kg, sample)
-        triples = graph.triples()
-        names = ((graph.entity_id(index), graph.name(index)) for index in range(graph.num_entities))
+    graph = store.graph(kg, sample)
+    triples = graph.triples()
+    everyone = ((graph.entity_id(index), graph.name(index)) for index in range(graph.num_entities))
+    names = (pair for pair in everyone if pair[0] != pair[1])
     counts = Counts()
     write_lines(out / "names.tsv", _names(names, counts))
     write_lines(out / "triples.tsv", _triples(triples, counts))

@@ -11,15 +11,14 @@ The files are read through once to note where each entry stands; a graph is read
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kg_r1.kg.errors import DataError, quoted
-from kg_r1.kg.graph import Subgraph
 from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import checked_name, data_error, decoded, located_lines, parsed_json, read_bytes
-from kg_r1.kg.records import checked_triple, unknown_sample
+from kg_r1.kg.records import TripleSource, checked_triple, unknown_sample
 
 WHITE_SPACE = " \t\r\n"
 
@@ -64,7 +63,7 @@ class Vocabulary:
         return texts[part]
 
 
-class NSMSource:
+class NSMSource(TripleSource):
     """The graphs of one KG-R1 / NSM folder; see the module's text.
 
     Raises:
@@ -78,7 +77,7 @@ class NSMSource:
         self._vocabulary = Vocabulary(
             vocabulary_lines(folder / "entities.txt"), vocabulary_lines(folder / "relations.txt")
         )
-        self._names = entity_names(folder, self._vocabulary.entities)
+        self.names = entity_names(folder, self._vocabulary.entities)
         self._locations: dict[str, Location] = {}
         for path in nsm_files(folder):
             for where, text in located_entries(path):
@@ -88,8 +87,12 @@ class NSMSource:
                     problem = f"id {quoted(sample_id)} stands already at {earlier.path}:{earlier.line}"
                     raise data_error(path, where.line, problem)
 
-    def load(self, sample_id: str | None) -> Subgraph:
-        """The graph of one entry; see `Source`."""
+    def sample_ids(self) -> Collection[str]:
+        """One an entry; see `TripleSource`."""
+        return self._locations.keys()
+
+    def triples(self, sample_id: str | None) -> list[Triple]:
+        """The triples of one entry; see `TripleSource`."""
         where = self._locations.get(sample_id) if sample_id is not None else None
         if where is None:
             raise unknown_sample(self.folder.name, sample_id, len(self._locations))
@@ -98,13 +101,19 @@ class NSMSource:
         tuples = subgraph.get("tuples") if isinstance(subgraph, Mapping) else None
         if not isinstance(tuples, list):
             raise data_error(where.path, where.line, 'has no list "tuples" in "subgraph"')
-        triples = (self._vocabulary.triple(where, value, n) for n, value in enumerate(tuples, start=1))
-        return Subgraph.from_triples(triples, self._names)
+        return [self._vocabulary.triple(where, value, n) for n, value in enumerate(tuples, start=1)]
 
 
 def nsm_files(folder: Path) -> list[Path]:
     """The folder's files of entries, sorted; [] when it holds none."""
     return sorted([*folder.glob("*_simple.jsonl"), *folder.glob("*_simple.json")])
+
+
+def nsm_source_files(folder: Path) -> list[Path]:
+    """`nsm_files` with the vocabulary and the names beside them; [] when there are no entries."""
+    beside = ("entities.txt", "relations.txt", "entities_names.json", "entities_text.txt")
+    files = nsm_files(folder)
+    return [*files, *(folder / name for name in beside if (folder / name).is_file())] if files else []
 
 
 def vocabulary_lines(path: Path) -> list[str]:

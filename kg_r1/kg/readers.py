@@ -1,7 +1,7 @@
 """Data sets on disk: which format a folder holds, and how its graphs are read.
 
-In: one folder per data set, `data_kg/<dataset>/`. Out: a `Source`, which knows whether the data set is one
-graph shared by all samples, which samples it has, and how to read one graph. The formats, in the order in
+In: one folder per data set, `data_kg/<dataset>/`. Out: a `TripleSource`, which knows whether it is
+one graph shared by all samples, which samples it has, and how to read one graph. The formats, in the order in
 which they are looked for, are listed in `FORMATS`; the table in docs/server.md describes them.
 
 Sample ids come from outside. They are looked up in what the folder holds and never become part of a path.
@@ -9,19 +9,27 @@ Sample ids come from outside. They are looked up in what the folder holds and ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.compiled.file_set import MANIFEST
+from kg_r1.kg.compiled.source import CompiledSource
 from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import data_error, decoded, numbered_lines, parsed_json, read_bytes, split_fields
-from kg_r1.kg.nsm import NSMSource, nsm_files
-from kg_r1.kg.records import TRIPLE_FIELDS, Source, checked_triple, read_names, unknown_sample
-from kg_r1.kg.rog import RoGSource, rog_files
+from kg_r1.kg.nsm import NSMSource, nsm_source_files
+from kg_r1.kg.records import (
+    TRIPLE_FIELDS,
+    Source,
+    TripleSource,
+    checked_triple,
+    parquet_files,
+    read_names,
+    unknown_sample,
+)
 
 
-class SharedFileSource:
+class SharedFileSource(TripleSource):
     """One file of separated triples that is the whole graph of the data set."""
 
     is_shared = True
@@ -29,15 +37,18 @@ class SharedFileSource:
     def __init__(self, path: Path, separator: str) -> None:
         self.path = path
         self.separator = separator
+        self.names = read_names(path.parent)
 
-    def load(self, sample_id: str | None) -> Subgraph:
-        """The shared graph; see `Source`."""
-        return Subgraph.from_triples(
-            separated_triples(self.path, self.separator), read_names(self.path.parent)
-        )
+    def sample_ids(self) -> Collection[str]:
+        """None; see `TripleSource`."""
+        return ()
+
+    def triples(self, sample_id: str | None) -> Iterator[Triple]:
+        """The triples of the shared graph; see `TripleSource`."""
+        return separated_triples(self.path, self.separator)
 
 
-class SeedSource:
+class SeedSource(TripleSource):
     """A folder `subgraphs/` with one JSON file per sample: {"triples": [[head, relation, tail], ...]}."""
 
     is_shared = False
@@ -45,14 +56,18 @@ class SeedSource:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._paths = {path.stem: path for path in sorted((folder / "subgraphs").glob("*.json"))}
-        self._names = read_names(folder)
+        self.names = read_names(folder)
 
-    def load(self, sample_id: str | None) -> Subgraph:
-        """The graph of one file; see `Source`."""
+    def sample_ids(self) -> Collection[str]:
+        """One a file; see `TripleSource`."""
+        return self._paths.keys()
+
+    def triples(self, sample_id: str | None) -> list[Triple]:
+        """The triples of one file; see `TripleSource`."""
         path = self._paths.get(sample_id) if sample_id is not None else None
         if path is None:
             raise unknown_sample(self.folder.name, sample_id, len(self._paths))
-        return Subgraph.from_triples(seed_triples(path), self._names)
+        return seed_triples(path)
 
 
 def separated_triples(path: Path, separator: str) -> Iterator[Triple]:
@@ -82,27 +97,77 @@ def seed_triples(path: Path) -> list[Triple]:
 
 @dataclass(frozen=True)
 class Format:
-    """One layout of a data set's folder: how it is recognised (without reading data) and opened."""
+    """One layout of a data set's folder: how it is recognised (without reading data) and opened.
+
+    Attributes:
+        name: what the layout is called.
+        files: the files that a folder's graphs are read from; none when the folder is of another layout.
+        open_triples: opens the raw files, to be compiled or read.
+        open: opens what is served as it lies; None for raw files, which are compiled first.
+    """
 
     name: str
-    matches: Callable[[Path], bool]
-    open: Callable[[Path], Source]
+    files: Callable[[Path], list[Path]]
+    open_triples: Callable[[Path], TripleSource] | None = None
+    open: Callable[[Path], Source] | None = None
+
+    def opened_triples(self, folder: Path) -> TripleSource:
+        """The folder's triples.
+
+        Raises:
+            DataError: its files cannot be read, or hold no triples that could be read one by one.
+        """
+        if self.open_triples is None:
+            raise data_error(folder, None, f"is of layout {self.name!r}, which is not compiled")
+        return self.open_triples(folder)
+
+
+def seed_files(folder: Path) -> list[Path]:
+    """The folder's files of samples, with their names; [] when it has none."""
+    return with_names(folder, sorted((folder / "subgraphs").glob("*.json")))
+
+
+def with_names(folder: Path, files: list[Path]) -> list[Path]:
+    """`files` and, where there is one beside them, the folder's names.tsv; [] stays []."""
+    names = folder / "names.tsv"
+    return [*files, names] if files and names.is_file() else files
+
+
+def _shared_format(name: str, file_name: str, separator: str) -> Format:
+    def files(folder: Path) -> list[Path]:
+        path = folder / file_name
+        return with_names(folder, [path] if path.is_file() else [])
+
+    return Format(name, files, open_triples=lambda folder: SharedFileSource(folder / file_name, separator))
+
+
+def _compiled_files(folder: Path) -> list[Path]:
+    path = folder / MANIFEST
+    return [path] if path.is_file() else []
+
+
+def _rog_files(folder: Path) -> list[Path]:
+    if not parquet_files(folder):
+        return []
+    # Imported where it is needed: a server without such files is spared arrow's memory.
+    from kg_r1.kg.rog import rog_files
+
+    return with_names(folder, rog_files(folder))
+
+
+def _open_rog(folder: Path) -> TripleSource:
+    from kg_r1.kg.rog import RoGSource
+
+    return RoGSource(folder)
 
 
 FORMATS = (
-    Format("subgraphs", lambda folder: (folder / "subgraphs").is_dir(), SeedSource),
-    Format("nsm", lambda folder: bool(nsm_files(folder)), NSMSource),
-    Format(
-        "metaqa",
-        lambda folder: (folder / "kb.txt").is_file(),
-        lambda folder: SharedFileSource(folder / "kb.txt", "|"),
-    ),
-    Format(
-        "tsv",
-        lambda folder: (folder / "triples.tsv").is_file(),
-        lambda folder: SharedFileSource(folder / "triples.tsv", "\t"),
-    ),
-    Format("rog", lambda folder: bool(rog_files(folder)), RoGSource),
+    Format("compiled", _compiled_files, open=lambda folder: CompiledSource(folder, folder.name)),
+    Format("subgraphs", seed_files, SeedSource),
+    Format("nsm", nsm_source_files, NSMSource),
+    _shared_format("metaqa", "kb.txt", "|"),
+    _shared_format("tsv", "triples.tsv", "\t"),
+    Format("rog", _rog_files, _open_rog),
 )
 
 
@@ -112,4 +177,4 @@ def find_format(folder: Path) -> Format | None:
     Raises:
         DataError: a parquet file that would decide cannot be read.
     """
-    return next((form for form in FORMATS if form.matches(folder)), None)
+    return next((form for form in FORMATS if form.files(folder)), None)

@@ -1,11 +1,14 @@
-"""What every reader of data sets shares: the `Source` protocol, checked triples, entity names."""
+"""What every reader of data sets shares: what a source is, checked triples, entity names."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from kg_r1.kg.errors import UnknownSample, quoted
+from kg_r1.kg.graph import Subgraph
 from kg_r1.kg.knowledge_graph import KnowledgeGraph, Triple
 from kg_r1.kg.lines import checked_name, data_error, numbered_lines, split_fields
 
@@ -13,9 +16,11 @@ TRIPLE_FIELDS = ("head", "relation", "tail")
 
 
 class Source(Protocol):
-    """Where the graphs of one data set come from. Not thread-safe unless it says so; the store locks."""
+    """Where the graphs of one data set come from."""
 
-    is_shared: bool
+    @property
+    def is_shared(self) -> bool:
+        """Whether one graph serves all samples."""
 
     def load(self, sample_id: str | None) -> KnowledgeGraph:
         """The graph of one sample (`sample_id` is ignored when the graph is shared).
@@ -24,6 +29,30 @@ class Source(Protocol):
             UnknownSample: there is no such sample, or none was named and the graph is not shared.
             DataError: a file cannot be read.
         """
+
+
+class TripleSource(ABC):
+    """A source whose triples can be read one after the other. Not thread-safe.
+
+    Attributes:
+        is_shared: whether one graph serves all samples.
+        names: entity id -> name.
+    """
+
+    is_shared: ClassVar[bool]
+    names: Mapping[str, str]
+
+    @abstractmethod
+    def sample_ids(self) -> Collection[str]:
+        """Every sample; empty for a shared graph."""
+
+    @abstractmethod
+    def triples(self, sample_id: str | None) -> Iterable[Triple]:
+        """The triples of one sample, repeats and all; see `Source.load`."""
+
+    def load(self, sample_id: str | None) -> Subgraph:
+        """The graph of one sample, in memory; see `Source.load`."""
+        return Subgraph.from_triples(self.triples(sample_id), self.names)
 
 
 def unknown_sample(dataset_name: str, sample_id: str | None, num_samples: int) -> UnknownSample:
@@ -48,6 +77,11 @@ def checked_triple(path: Path, line: int | None, value: object, what: str) -> Tr
         for part, name in zip(value, TRIPLE_FIELDS, strict=True)
     )
     return head, relation, tail
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder and of data/ in it, sorted, whatever they hold."""
+    return sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")])
 
 
 def read_names(folder: Path) -> dict[str, str]:

@@ -6,21 +6,22 @@ Ids are read once; a graph is read, by row group, when it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 
 from kg_r1.kg.errors import quoted
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import checked_name, data_error
-from kg_r1.kg.records import checked_triple, read_names, unknown_sample
+from kg_r1.kg.records import TripleSource, checked_triple, parquet_files, read_names, unknown_sample
 
 COLUMNS = frozenset({"id", "graph"})
 ARROW_ERRORS = (pyarrow.ArrowException, OSError, ValueError)
 
 
-class RoGSource:
+class RoGSource(TripleSource):
     """The graphs of one folder of parquet files; see the module's text.
 
     Raises:
@@ -31,7 +32,7 @@ class RoGSource:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._names = read_names(folder)
+        self.names = read_names(folder)
         self._rows: dict[str, tuple[Path, int]] = {}
         self._last: tuple[Path, int, pyarrow.ChunkedArray] | None = None
         for path in rog_files(folder):
@@ -42,8 +43,12 @@ class RoGSource:
                     place = f"{earlier[0]}:{earlier[1]}"
                     raise data_error(path, row, f"id {quoted(sample_id)} stands already at {place}")
 
-    def load(self, sample_id: str | None) -> Subgraph:
-        """The graph of one row; see `Source`."""
+    def sample_ids(self) -> Collection[str]:
+        """One a row; see `TripleSource`."""
+        return self._rows.keys()
+
+    def triples(self, sample_id: str | None) -> list[Triple]:
+        """The triples of one row; see `TripleSource`."""
         place = self._rows.get(sample_id) if sample_id is not None else None
         if place is None:
             raise unknown_sample(self.folder.name, sample_id, len(self._rows))
@@ -51,8 +56,7 @@ class RoGSource:
         graph = self._graph(path, row)
         if not isinstance(graph, list):
             raise data_error(path, row, "graph is not a list of [head, relation, tail]")
-        triples = (checked_triple(path, row, value, f"triple {n}") for n, value in enumerate(graph, start=1))
-        return Subgraph.from_triples(triples, self._names)
+        return [checked_triple(path, row, value, f"triple {n}") for n, value in enumerate(graph, start=1)]
 
     def _graph(self, path: Path, row: int) -> object:
         # A row group is the smallest unit parquet can read; neighbours are often asked for next, so the last
@@ -78,8 +82,7 @@ def rog_files(folder: Path) -> list[Path]:
     Raises:
         DataError: a parquet file cannot be read.
     """
-    files = sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")])
-    return [path for path in files if set(_column_names(path)) >= COLUMNS]
+    return [path for path in parquet_files(folder) if set(_column_names(path)) >= COLUMNS]
 
 
 def _column_names(path: Path) -> list[str]:

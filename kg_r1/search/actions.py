@@ -6,14 +6,17 @@ to them are the entity's tail relations; the heads of (?, relation, entity) and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from kg_r1.kg.knowledge_graph import KnowledgeGraph
+from kg_r1.search import quick
 from kg_r1.search.errors import InvalidField, NoResults, UnknownRelation, listed, quoted
 from kg_r1.search.handlers import ActionHandler, BaseAction, FoundEntities, GraphAction, first_seen, shown
+from kg_r1.search.quick import QuickAction
 from kg_r1.search.registry import ActionRegistry
 from kg_r1.search.specs import ActionSpec, ArgumentSpec
 
@@ -72,6 +75,8 @@ class SearchRequest(BaseModel):
     entity_id: str | list[str] | None = None
     relation: str | None = None
     concept: str | None = None
+    limit: StrictInt | None = Field(default=None, ge=1)
+    offset: StrictInt | None = Field(default=None, ge=0)
 
 
 class GetRelationsAction(GraphAction):
@@ -206,3 +211,12 @@ ACTION_REGISTRY = ActionRegistry(
     }
 )
 action_registry = ACTION_REGISTRY
+
+QUICK_ACTIONS: Mapping[str, QuickAction] = {
+    "get_relations": QuickAction(GetRelationsAction, quick.all_relations, "relations", False),
+    "get_head_relations": QuickAction(GetHeadRelationsAction, quick.head_relations, "head_relations", False),
+    "get_tail_relations": QuickAction(GetTailRelationsAction, quick.tail_relations, "tail_relations", False),
+    "get_head_entities": QuickAction(GetHeadEntitiesAction, quick.head_entities, "head_entities", True),
+    "get_tail_entities": QuickAction(GetTailEntitiesAction, quick.tail_entities, "tail_entities", True),
+}
+"""How the built-in actions are answered straight from mapped files; see `kg_r1.search.quick`."""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from kg_r1.kg.knowledge_graph import KnowledgeGraph, Triple
 from kg_r1.kg.store import GraphStore
-from kg_r1.search.actions import ACTION_REGISTRY, SearchRequest
+from kg_r1.search.actions import ACTION_REGISTRY, QUICK_ACTIONS, SearchRequest
 from kg_r1.search.errors import (
     ActionFailed,
     DataError,
@@ -27,13 +27,19 @@ from kg_r1.search.errors import (
     quoted,
 )
 from kg_r1.search.handlers import ActionHandler, BaseAction, labelled_subgraph
+from kg_r1.search.quick import QuickAnswers
 from kg_r1.search.registry import Action, ActionRegistry
-from kg_r1.search.results import listed_items
+from kg_r1.search.results import NOTE_FIELDS, listed_items
 from kg_r1.search.specs import ActionSpec, execute_parameters, takes_any_field
 
 logger = logging.getLogger(__name__)
 
-FIELD_TYPES = {"entity_id": "a name or a list of names"}
+FIELD_TYPES = {
+    "entity_id": "a name or a list of names",
+    "limit": "a whole number from 1",
+    "offset": "a whole number from 0",
+}
+PAGE_FIELDS = ("limit", "offset")
 
 
 class KnowledgeGraphRetriever:
@@ -48,18 +54,21 @@ class KnowledgeGraphRetriever:
         self.store = store
         self.registry = registry if isinstance(registry, ActionRegistry) else ActionRegistry(registry)
         self._handlers: dict[type[ActionHandler], ActionHandler] = {}
+        self._quick = QuickAnswers(store, self.registry, QUICK_ACTIONS)
 
     def retrieve(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answers one request; a failure becomes an error item, never an exception.
 
         Returns:
-            {"results": [result], "query_time": seconds, "total_results": listed items}, where an error item's
-            result is {"error": one line, "code": code} and its total 0.
+            {"results": [result], "query_time": seconds, "total_results": items found}, where an error item's
+            result is {"error": one line, "code": code} and its total 0. `limit` and `offset` of a request
+            cut the lists of its result, not the total.
         """
         start = time.perf_counter()
         try:
             result = self._answer(request)
             num_items = len(listed_items(result))
+            result = self._page(result, request)
         except KGError as error:
             if isinstance(error, DataError):
                 logger.error("%s", error)
@@ -83,7 +92,7 @@ class KnowledgeGraphRetriever:
         Never reads a file, never runs an action of another package, never raises: what takes long, and
         what fails, is left to `retrieve`. The item is the one that `retrieve` gives, but for `query_time`.
         """
-        return None
+        return self._quick.item(request)
 
     def graph(self, dataset_name: str, sample_id: str | None = None) -> KnowledgeGraph:
         """One graph, for actions that work on the retriever; see `GraphStore.graph`."""
@@ -132,6 +141,19 @@ class KnowledgeGraphRetriever:
             if field in known or (hands_on and field not in ("self", "action_type"))
         }
         return handler.execute(**keywords)
+
+    def _page(self, result: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+        spec = self.registry.spec(request["action_type"])
+        own = {*spec.required_fields, *(one.name for one in spec.arguments)}
+        limit, offset = (None if field in own else request.get(field) for field in PAGE_FIELDS)
+        if limit is None and not offset:
+            return result
+        start = offset or 0
+        end = None if limit is None else start + limit
+        return {
+            field: value[start:end] if isinstance(value, list) and field not in NOTE_FIELDS else value
+            for field, value in result.items()
+        }
 
     def _fill_sample_id(self, fields: dict[str, Any], spec: ActionSpec) -> None:
         # A shared graph is the same for every sample, so a request need not name one.

@@ -30,7 +30,7 @@ def test_numbers_are_lines_of_the_vocabulary(tmp_path: Path) -> None:
     make(tmp_path, [NUMBERS, STRINGS])
     found = find_format(tmp_path)
     assert found is not None and found.name == "nsm"
-    source = found.open(tmp_path)
+    source = found.opened_triples(tmp_path)
     assert list(source.load("q-1").triples()) == [("m.0", "rel.b", "m.2"), ("m.2", "rel.a", "m.0")]
     assert list(source.load("q-2").triples()) == [("m.a", "rel.x", "m.é")]
 

@@ -14,7 +14,7 @@ from kg_r1.kg.readers import find_format
 def load(folder: Path, sample_id: str | None = None) -> Subgraph:
     found = find_format(folder)
     assert found is not None
-    return found.open(folder).load(sample_id)
+    return found.opened_triples(folder).load(sample_id)
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -106,7 +106,7 @@ def test_a_file_that_is_gone_is_a_data_error(tmp_path: Path) -> None:
     path = write(tmp_path / "subgraphs" / "s1.json", '{"triples": []}')
     found = find_format(tmp_path)
     assert found is not None
-    source = found.open(tmp_path)
+    source = found.opened_triples(tmp_path)
     path.unlink()
     with pytest.raises(DataError, match=r"s1\.json: cannot be read"):
         source.load("s1")

@@ -36,7 +36,7 @@ def test_rows_of_every_row_group_and_file(tmp_path: Path) -> None:
     write(tmp_path / "data" / "test.parquet", [row("t", [["x", "y", "z"]])])
     found = find_format(tmp_path)
     assert found is not None and found.name == "rog"
-    source = found.open(tmp_path)
+    source = found.opened_triples(tmp_path)
     for n in (4, 0, 2, 3, 1):
         assert list(source.load(f"s{n}").triples()) == [("a", "r", "b"), ("a", "r", f"t{n}")]
     assert list(source.load("t").triples()) == [("x", "y", "z")]

@@ -13,8 +13,8 @@ from kg_r1.kg.store import GraphStore
 pytestmark = pytest.mark.shared_data
 
 
-def test_metaqa(shared_data: Path) -> None:
-    store = GraphStore(shared_data)
+def test_metaqa(shared_data: Path, tmp_path: Path) -> None:
+    store = GraphStore(shared_data, cache_path=tmp_path)
     assert store.is_shared("metaqa")
     graph = store.graph("metaqa")
     lines = set((shared_data / "metaqa" / "kb.txt").read_text(encoding="utf-8").rstrip("\n").split("\n"))
@@ -35,8 +35,8 @@ def test_metaqa(shared_data: Path) -> None:
     ]
 
 
-def test_webqsp(shared_data: Path) -> None:
-    store = GraphStore(shared_data, max_cache_size=300)
+def test_webqsp(shared_data: Path, tmp_path: Path) -> None:
+    store = GraphStore(shared_data, max_cache_size=300, cache_path=tmp_path)
     dataset = "webqsp_dev_subgraphs"
     assert not store.is_shared(dataset)
     graph = store.graph(dataset, "WebQTrn-9")

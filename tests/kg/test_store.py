@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kg_r1.kg.errors import DataError, UnknownDataset, UnknownSample
-from kg_r1.kg.graph import Subgraph
+from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.readers import SeedSource
 from kg_r1.kg.store import CacheInfo, GraphStore
 
@@ -100,16 +100,16 @@ def test_a_bad_base_path_or_limit(base: Path) -> None:
 
 def test_many_threads_read_a_graph_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str | None] = []
+    triples = SeedSource.triples
     is_reading, may_go_on = threading.Event(), threading.Event()
-    load = SeedSource.load
 
-    def slow_load(self: SeedSource, sample_id: str | None) -> Subgraph:
+    def slow_triples(self: SeedSource, sample_id: str | None) -> list[Triple]:
         reads.append(sample_id)
         is_reading.set()
         assert may_go_on.wait(timeout=30)
-        return load(self, sample_id)
+        return triples(self, sample_id)
 
-    monkeypatch.setattr(SeedSource, "load", slow_load)
+    monkeypatch.setattr(SeedSource, "triples", slow_triples)
     store = GraphStore(base)
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(store.graph, "webqsp", "s1") for _ in range(8)]
@@ -119,21 +119,21 @@ def test_many_threads_read_a_graph_once(base: Path, monkeypatch: pytest.MonkeyPa
         assert store.cache_info().cached_items == ["world"]
         may_go_on.set()
         graphs = [future.result(timeout=30) for future in waiting]
-    assert reads == ["s1"]
+    assert reads == ["s1", "s2", "s3"]
     assert all(graph is graphs[0] for graph in graphs)
 
 
 def test_a_graph_read_before_a_clear_does_not_come_back(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     is_reading, may_go_on = threading.Event(), threading.Event()
-    load = SeedSource.load
+    triples = SeedSource.triples
 
-    def slow_load(self: SeedSource, sample_id: str | None) -> Subgraph:
-        graph = load(self, sample_id)
+    def slow_triples(self: SeedSource, sample_id: str | None) -> list[Triple]:
+        found = triples(self, sample_id)
         is_reading.set()
         assert may_go_on.wait(timeout=30)
-        return graph
+        return found
 
-    monkeypatch.setattr(SeedSource, "load", slow_load)
+    monkeypatch.setattr(SeedSource, "triples", slow_triples)
     store = GraphStore(base)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(store.graph, "webqsp", "s1")

@@ -1,0 +1,171 @@
+"""One compiled data set: everything its graphs share, and a view of each graph.
+
+Sections, by name (all lists are in the order of the things' numbers; a sample's own lists follow one another,
+`extents` says where each starts):
+
+    names, ids            texts of entities, in the order of their ids; a name is the id where there is none,
+                          and the id is left empty where it is the name
+    relations, samples    texts; relations in their order, samples in the order of their slices
+    extents               [num_samples + 1, 6]: first node, tail group, head group, edge, relation, qualified
+    nodes                 entity number * 2, + 1 when the label is qualified in this sample; ascending
+    tail_rows, head_rows  per node: the end of its groups, counted within the sample
+    *_relations, *_ends   per group of one node and one relation: the relation, the end of its edges
+    *_nodes               per edge: the node at the other end, sorted by label within the group
+    sample_relations      the relations of a sample, ascending
+    qualified_*           nodes with the label 'Name [id]', the labels, their orders by label and folded key
+    spelling_*            (key of a folded id or name, entity) by key, and where each bucket of keys starts
+    trigram_*             keys, ends and nodes of the trigrams of labels, in large shared graphs only
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kg_r1.kg.compiled.file_set import FileSet, broken
+from kg_r1.kg.compiled.listings import ListingCache
+from kg_r1.kg.compiled.texts import TextTable, escaped
+from kg_r1.kg.errors import DataError
+from kg_r1.kg.records import unknown_sample
+
+EXTENTS = ("nodes", "tail_groups", "head_groups", "edges", "relations", "qualified")
+
+
+class Extent(NamedTuple):
+    """Where one sample's items stand: the first of each kind, in the order of `EXTENTS`."""
+
+    nodes: int
+    tail_groups: int
+    head_groups: int
+    edges: int
+    relations: int
+    qualified: int
+
+
+class Adjacency(NamedTuple):
+    """One direction of all edges of a data set; see the module's text."""
+
+    rows: memoryview
+    relations: memoryview
+    ends: memoryview
+    nodes: memoryview
+
+
+class Spellings(NamedTuple):
+    """Entities by the key of a folded id or name; see the module's text. `shift` makes a bucket of a key."""
+
+    buckets: memoryview
+    hashes: memoryview
+    entities: memoryview
+    shift: int
+
+
+class Qualified(NamedTuple):
+    """Nodes whose label is not their name; see the module's text."""
+
+    nodes: memoryview
+    labels: TextTable
+    by_label: memoryview
+    folded: memoryview
+    by_folded: memoryview
+
+
+class Trigrams(NamedTuple):
+    """The nodes that have a trigram in their label; see the module's text."""
+
+    keys: memoryview
+    ends: memoryview
+    nodes: memoryview
+
+
+class MappedDataset:
+    """A compiled data set, open. Safe to read from many threads.
+
+    Args:
+        folder: a compiled store.
+        name: what messages call the data set.
+        verify: see `FileSet`.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+
+    def __init__(self, folder: Path, name: str, verify: bool = True) -> None:
+        files = FileSet(folder, verify)
+        self.folder = folder
+        self.name = name
+        self.is_shared = bool(files.facts.get("is_shared"))
+        self.num_triples = int(files.facts.get("num_triples", 0))
+        failures = files.facts.get("failures")
+        self.failures: Mapping[str, str] = failures if isinstance(failures, dict) else {}
+        self.ids = self._texts(files, "ids")
+        self.names = self._texts(files, "names")
+        self.samples = self._texts(files, "samples")
+        relations = self._texts(files, "relations")
+        # Few, and asked for by text in every other request: these alone are held in memory.
+        self.relations = [bytes(relations.slice(index)) for index in range(len(relations))]
+        self.relation_numbers = {relations.text(index): index for index in range(len(relations))}
+        self.listings = ListingCache()
+        self.extents = files.view("extents")
+        self.nodes = files.view("nodes")
+        self.tails = self._adjacency(files, "tail")
+        self.heads = self._adjacency(files, "head")
+        self.sample_relations = files.view("sample_relations")
+        buckets = files.view("spelling_buckets")
+        num_bits = (len(buckets) - 1).bit_length() - 1
+        self.spellings = Spellings(
+            buckets, files.view("spelling_hashes"), files.view("spelling_entities"), 32 - num_bits
+        )
+        self.qualified = Qualified(
+            files.view("qualified_nodes"),
+            self._texts(files, "qualified_labels"),
+            files.view("qualified_by_label"),
+            files.view("qualified_folded"),
+            files.view("qualified_by_folded"),
+        )
+        self.trigrams = Trigrams(
+            files.view("trigram_keys"), files.view("trigram_ends"), files.view("trigram_nodes")
+        )
+        if len(self.extents) != (len(self.samples) + 1) * len(EXTENTS):
+            raise broken(folder / "extents.bin", "does not fit the samples")
+
+    @property
+    def num_samples(self) -> int:
+        """Graphs in the data set; 1 for a shared one."""
+        return len(self.samples)
+
+    def sample_number(self, sample_id: str | None) -> int:
+        """The number of a sample; of the shared graph for any `sample_id`.
+
+        Raises:
+            UnknownSample: there is no such sample, or none was named and the graph is not shared.
+            DataError: the sample's graph could not be read when the store was built; says why.
+        """
+        if self.is_shared:
+            return 0
+        num_samples = len(self.samples) + len(self.failures)
+        if sample_id is None:
+            raise unknown_sample(self.name, None, num_samples)
+        if sample_id in self.failures:
+            raise DataError(self.failures[sample_id])
+        key = escaped(sample_id)
+        index = bisect_left(self.samples, key) if key is not None else len(self.samples)
+        if index == len(self.samples) or self.samples[index] != key:
+            raise unknown_sample(self.name, sample_id, num_samples)
+        return index
+
+    def extent(self, sample: int) -> tuple[Extent, Extent]:
+        """Where the items of a sample start, and where those of the next one do."""
+        first = sample * len(EXTENTS)
+        middle, last = first + len(EXTENTS), first + 2 * len(EXTENTS)
+        return Extent(*self.extents[first:middle]), Extent(*self.extents[middle:last])
+
+    @staticmethod
+    def _texts(files: FileSet, name: str) -> TextTable:
+        return TextTable(files.view(name), files.view(f"{name.removesuffix('s')}_starts"))
+
+    @staticmethod
+    def _adjacency(files: FileSet, side: str) -> Adjacency:
+        return Adjacency(*(files.view(f"{side}_{part}") for part in Adjacency._fields))

@@ -1,0 +1,281 @@
+"""One graph of a compiled data set: the same answers as `Subgraph`, straight from the mapped files.
+
+Nothing is built when a graph is opened but a few integers, so that opening one costs microseconds. Methods
+named `encoded_*` give slices of JSON for replies; the others are those of `KnowledgeGraph`.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+from kg_r1.kg.compiled.dataset import Adjacency, MappedDataset
+from kg_r1.kg.compiled.listings import MIN_LABELS
+from kg_r1.kg.compiled.spelling import CloseLabels
+from kg_r1.kg.compiled.texts import escaped, folded_hash, quick_fold, unescaped
+from kg_r1.kg.knowledge_graph import Triple
+
+NOBODY = -1
+BETWEEN = b'","'
+
+
+class MappedGraph:
+    """The graph of one sample; see `KnowledgeGraph`. Entities are numbered in the order of their ids.
+
+    Args:
+        dataset: the compiled data set.
+        sample: number of the sample.
+    """
+
+    def __init__(self, dataset: MappedDataset, sample: int) -> None:
+        self.dataset = dataset
+        start, end = dataset.extent(sample)
+        self._start, self._end = start, end
+        self._first_edge = start.edges
+        self._nodes = dataset.nodes
+        self.num_entities = end.nodes - start.nodes
+        self.num_relations = end.relations - start.relations
+        self.num_triples = end.edges - start.edges
+        self._sides = {
+            "tail": (dataset.tails, start.tail_groups),
+            "head": (dataset.heads, start.head_groups),
+        }
+        self._labelled_triples: list[Triple] | None = None
+        self._lock = threading.Lock()
+
+    # -- names
+
+    def find_exact(self, text: str) -> int:
+        """The one entity whose id or label is exactly `text`; -1 when only `resolve` can tell."""
+        key = escaped(text)
+        if key is None:
+            return NOBODY
+        found = NOBODY
+        ids, names = self.dataset.ids, self.dataset.names
+        for entity, node in self._spelt(quick_fold(text)):
+            identifier = ids.slice(entity)
+            if identifier == key:
+                return node
+            if names.slice(entity) == key:
+                if not identifier:
+                    return node
+                if not self._nodes[self._start.nodes + node] & 1:
+                    found = node
+        return found
+
+    def resolve(self, entity: str) -> list[int]:
+        """See `KnowledgeGraph.resolve`."""
+        key = escaped(entity)
+        if key is None:
+            return []
+        folded = quick_fold(entity)
+        candidates = sorted(self._spelt(folded))
+        exact = self.find_exact(entity)
+        if exact == NOBODY:
+            exact = self._node_of_qualified_label(key)
+        if exact != NOBODY:
+            return [exact]
+        names = self.dataset.names
+        named = [node for number, node in candidates if names.slice(number) == key]
+        if named:
+            return named
+        alike = {node for number, node in candidates if folded in self._foldings(number)}
+        alike.update(self._nodes_of_folded_label(folded))
+        return sorted(alike)
+
+    def close_labels(self, entity: str, max_labels: int = 3) -> list[str]:
+        """See `KnowledgeGraph.close_labels`."""
+        return CloseLabels(self, self.dataset.trigrams).find(entity, max_labels)
+
+    def entity_id(self, index: int) -> str:
+        """See `KnowledgeGraph.entity_id`."""
+        number = self._number(index)
+        return self.dataset.ids.text(number) or self.dataset.names.text(number)
+
+    def name(self, index: int) -> str:
+        """See `KnowledgeGraph.name`."""
+        return self.dataset.names.text(self._number(index))
+
+    def label(self, index: int) -> str:
+        """See `KnowledgeGraph.label`."""
+        return unescaped(self.encoded_labels((index,))[0])
+
+    def labels(self, indices: Iterable[int]) -> list[str]:
+        """See `KnowledgeGraph.labels`."""
+        return [unescaped(one) for one in self.encoded_labels(indices)]
+
+    def encoded_labels(self, indices: Iterable[int]) -> list[memoryview]:
+        """The labels of several entities as the insides of JSON strings."""
+        first, nodes = self._start.nodes, self._nodes
+        names, starts = self.dataset.names.data, self.dataset.names.starts
+        labels = []
+        for index in indices:
+            node = nodes[first + index]
+            number = node >> 1
+            labels.append(
+                self._qualified_label(index) if node & 1 else names[starts[number] : starts[number + 1]]
+            )
+        return labels
+
+    # -- relations
+
+    def relations(self) -> list[str]:
+        """See `KnowledgeGraph.relations`."""
+        numbers = self.dataset.sample_relations[self._start.relations : self._end.relations]
+        return [self._relation_text(number) for number in numbers]
+
+    def has_relation(self, relation: str) -> bool:
+        """See `KnowledgeGraph.has_relation`."""
+        number = self.dataset.relation_numbers.get(relation)
+        if number is None:
+            return False
+        numbers, end = self.dataset.sample_relations, self._end.relations
+        place = bisect_left(numbers, number, self._start.relations, end)
+        return place < end and numbers[place] == number
+
+    def tail_relations(self, entity: int) -> list[str]:
+        """See `KnowledgeGraph.tail_relations`."""
+        return [self._relation_text(number) for number in self.relation_numbers("tail", entity)]
+
+    def head_relations(self, entity: int) -> list[str]:
+        """See `KnowledgeGraph.head_relations`."""
+        return [self._relation_text(number) for number in self.relation_numbers("head", entity)]
+
+    def relation_numbers(self, side: str, entity: int) -> list[int]:
+        """The relations that lead from an entity to tails or heads, as numbers of the data set, ascending."""
+        adjacency, first = self._sides[side]
+        start, end = self._groups(adjacency, entity)
+        return adjacency.relations[first + start : first + end].tolist()
+
+    # -- edges
+
+    def tails(self, entity: int, relation: str) -> list[int]:
+        """See `KnowledgeGraph.tails`."""
+        return self.neighbours("tail", entity, relation)
+
+    def heads(self, entity: int, relation: str) -> list[int]:
+        """See `KnowledgeGraph.heads`."""
+        return self.neighbours("head", entity, relation)
+
+    def neighbours(self, side: str, entity: int, relation: str) -> list[int]:
+        """`tails` or `heads`, as `side` says."""
+        adjacency, first = self._sides[side]
+        group = self._group(adjacency, first, entity, relation)
+        return [] if group == NOBODY else self._members(adjacency, first, group)
+
+    def encoded_neighbours(self, side: str, entity: int, relation: str) -> tuple[bytes, int]:
+        """The labels of `neighbours` as the insides of JSON strings, joined by `","`, and their number."""
+        adjacency, first = self._sides[side]
+        group = self._group(adjacency, first, entity, relation)
+        if group == NOBODY:
+            return b"", 0
+        start, end = self._edges_of(adjacency, first, group)
+        if end - start < MIN_LABELS:
+            return BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end])), end - start
+        listings, key = self.dataset.listings, 2 * group + (side == "head")
+        joined = listings.get(key)
+        if joined is None:
+            joined = BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end]))
+            listings.keep(key, joined)
+        return joined, end - start
+
+    def triples(self) -> Iterator[Triple]:
+        """See `KnowledgeGraph.triples`."""
+        for head, relation, tail in self._edges():
+            yield self.entity_id(head), self._relation_text(relation), self.entity_id(tail)
+
+    def labelled_triples(self) -> list[Triple]:
+        """See `KnowledgeGraph.labelled_triples`."""
+        with self._lock:
+            if self._labelled_triples is None:
+                labels = self.labels(range(self.num_entities))
+                self._labelled_triples = [
+                    (labels[head], self._relation_text(relation), labels[tail])
+                    for head, relation, tail in self._edges()
+                ]
+            return list(self._labelled_triples)
+
+    def _edges(self) -> Iterator[tuple[int, int, int]]:
+        adjacency, first = self._sides["tail"]
+        for head in range(self.num_entities):
+            start, end = self._groups(adjacency, head)
+            for group in range(first + start, first + end):
+                for tail in sorted(self._members(adjacency, first, group)):
+                    yield head, adjacency.relations[group], tail
+
+    def _group(self, adjacency: Adjacency, first: int, entity: int, relation: str) -> int:
+        number = self.dataset.relation_numbers.get(relation)
+        if number is None:
+            return NOBODY
+        start, end = self._groups(adjacency, entity)
+        group = bisect_left(adjacency.relations, number, first + start, first + end)
+        return group if group < first + end and adjacency.relations[group] == number else NOBODY
+
+    def _groups(self, adjacency: Adjacency, entity: int) -> tuple[int, int]:
+        place = self._start.nodes + entity
+        return adjacency.rows[place - 1] if entity else 0, adjacency.rows[place]
+
+    def _members(self, adjacency: Adjacency, first: int, group: int) -> list[int]:
+        start, end = self._edges_of(adjacency, first, group)
+        return adjacency.nodes[start:end].tolist()
+
+    def _edges_of(self, adjacency: Adjacency, first: int, group: int) -> tuple[int, int]:
+        ends, edges = adjacency.ends, self._first_edge
+        return edges + (ends[group - 1] if group > first else 0), edges + ends[group]
+
+    def _number(self, index: int) -> int:
+        if not 0 <= index < self.num_entities:
+            raise IndexError(f"entity {index} of {self.num_entities}")
+        return self._nodes[self._start.nodes + index] >> 1
+
+    def _relation_text(self, number: int) -> str:
+        return unescaped(self.dataset.relations[number])
+
+    def _spelt(self, folded: str) -> Iterator[tuple[int, int]]:
+        """(entity, node) of the entities of this graph one of whose spellings may fold to `folded`."""
+        key = folded_hash(folded)
+        if key is None:
+            return
+        buckets, hashes, entities, shift = self.dataset.spellings
+        bucket = key >> shift
+        first, end, nodes = self._start.nodes, self._end.nodes, self._nodes
+        for place in range(buckets[bucket], buckets[bucket + 1]):
+            if hashes[place] == key:
+                entity = entities[place]
+                node = bisect_left(nodes, entity << 1, first, end)
+                if node < end and nodes[node] >> 1 == entity:
+                    yield entity, node - first
+
+    def _foldings(self, number: int) -> set[str]:
+        return {quick_fold(self.dataset.ids.text(number)), quick_fold(self.dataset.names.text(number))} - {""}
+
+    # -- labels that are not names
+
+    def _qualified_label(self, index: int) -> memoryview:
+        qualified = self.dataset.qualified
+        place = bisect_left(qualified.nodes, index, self._start.qualified, self._end.qualified)
+        return qualified.labels.slice(place)
+
+    def _node_of_qualified_label(self, key: bytes) -> int:
+        qualified, start, end = self.dataset.qualified, self._start.qualified, self._end.qualified
+        order = qualified.by_label
+        while start < end:
+            middle = (start + end) // 2
+            label = bytes(qualified.labels.slice(self._start.qualified + order[middle]))
+            if label == key:
+                return qualified.nodes[self._start.qualified + order[middle]]
+            start, end = (middle + 1, end) if label < key else (start, middle)
+        return NOBODY
+
+    def _nodes_of_folded_label(self, folded: str) -> Iterator[int]:
+        key = folded_hash(folded)
+        if key is None:
+            return
+        qualified, start, end = self.dataset.qualified, self._start.qualified, self._end.qualified
+        place = bisect_left(qualified.folded, key, start, end)
+        while place < end and qualified.folded[place] == key:
+            entry = start + qualified.by_folded[place]
+            if quick_fold(qualified.labels.text(entry)) == folded:
+                yield qualified.nodes[entry]
+            place += 1
