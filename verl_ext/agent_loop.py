@@ -33,6 +33,7 @@ from kg_r1.llm_agent.tensor_helper import TokenBuffer
 from kg_r1.reward.rubric import Reward, Rubric, RubricConfig
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient
+from kg_r1.search.optional_actions import enable
 from kg_r1.search.server import KnowledgeGraphRetriever
 from verl_ext.settings import SearchSettings, parse
 
@@ -132,6 +133,7 @@ class KGAgentLoop(AgentLoopBase):
         self.tokenizer: Any
         load_third_party_actions()
         self.search: SearchSettings = parse(SearchSettings, _plain(search), "search")
+        enable(ACTION_REGISTRY, self.search.actions or ())
         self.rubric = Rubric(parse(RubricConfig, _plain(rubric), "rubric"))
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:

@@ -20,7 +20,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.reward.rubric import RubricConfig
+from kg_r1.search.actions import ACTION_REGISTRY, ActionRegistry
 from kg_r1.search.client import HttpKGClient
+from kg_r1.search.errors import UnknownAction
+from kg_r1.search.optional_actions import enable
 from kg_r1.search.specs import EntityForm
 
 SEARCH_KEY = "actor_rollout_ref.rollout.search"
@@ -55,7 +58,8 @@ class SearchSettings:
     topk: int = 3
     """Kept for scripts written against the published configuration; KG actions return whole sets."""
     actions: tuple[str, ...] | None = None
-    """Names of the actions that the prompt offers; all that are registered when null."""
+    """Names of the actions that the prompt offers; all that are registered when null. Naming an optional
+    one enables it in the workers; a server needs it enabled as well."""
     entity_form: EntityForm = "list"
     """What may stand for entities in a query: one name, a list too, or an earlier result (``#1``) as well."""
     prompt_style: PromptStyle = "compact"
@@ -104,7 +108,11 @@ def check_search(search: SearchSettings, *, prompt_length: int, response_length:
             search.generation_config(
                 prompt_length=prompt_length, response_length=response_length, validate=validate
             )
-    except ValueError as error:
+        # In a copy: which actions this process offers is not for a check to change.
+        registry = ActionRegistry(ACTION_REGISTRY)
+        registry.load_entry_points()
+        enable(registry, search.actions or ())
+    except (ValueError, UnknownAction) as error:
         raise SettingsError(f"{SEARCH_KEY}: {error}") from error
 
 

@@ -94,15 +94,19 @@ def make_walks(
 ) -> str:
     """Build and write walks with a progress bar; returns the report.
 
-    Of `options`, `tokenizer`, `base_data_path`, `num_walks`, `seed` and `out` are read. Raises UsageError for
-    a folder without a tokenizer, and when no walk could be kept.
+    Of `options`, `tokenizer`, `base_data_path`, `num_walks`, `seed` and `out` are read. Optional actions that
+    `generation` names are enabled. Raises UsageError for a folder without a tokenizer, and when no walk could
+    be kept, and UnknownAction for an action that there is not.
     """
     from tqdm import tqdm
     from transformers import AutoTokenizer
 
     from kg_r1.data.walks import build_walks, write_walks
     from kg_r1.kg.store import GraphStore
+    from kg_r1.search.actions import ACTION_REGISTRY
+    from kg_r1.search.optional_actions import enable
 
+    enable(ACTION_REGISTRY, generation.actions or ())
     if not options.tokenizer.is_dir():
         raise UsageError(f"{options.tokenizer} is no folder with a tokenizer")
     tokenizer: Any = AutoTokenizer.from_pretrained(options.tokenizer)

@@ -8,8 +8,11 @@ from typing import Any, get_args
 from kg_r1.eval.systems import BASELINES
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import PromptStyle
+from kg_r1.search.actions import ACTION_REGISTRY
+from kg_r1.search.optional_actions import enable
 from kg_r1.search.specs import EntityForm
 
+ACTIONS_HELP = "the actions on offer, optional ones included (default: all registered ones)"
 SAMPLING_TEMPERATURE = 0.7  # where there are several samples and no temperature is named
 
 
@@ -71,7 +74,7 @@ def _add_episode(made: argparse.ArgumentParser) -> None:
         help="tokens of all turns and observations (default 512)",
     )
     _add(group, "--no-think", action="store_true", help="play without thinking")
-    _add(group, "--actions", nargs="+", metavar="NAME", help="the actions on offer (default: all)")
+    _add(group, "--actions", nargs="+", metavar="NAME", help=ACTIONS_HELP)
     _add(group, "--prompt-style", choices=get_args(PromptStyle), default=GenerationConfig.prompt_style)
     _add(
         group,
@@ -105,7 +108,12 @@ def generation_config(options: argparse.Namespace) -> GenerationConfig:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises ValueError for options that make no sense alone or together; fills in the temperature."""
+    """Fills in the temperature and enables the optional actions that are named.
+
+    Raises ValueError for options that make no sense alone or together, UnknownAction for an action that
+    there is not.
+    """
+    enable(ACTION_REGISTRY, options.actions or ())
     if options.base_data_path is None and options.search_url is None:
         raise ValueError("name a graph: --base_data_path DIR or --search_url URL")
     for name in ("n_samples", "max_concurrency", "num_facts"):

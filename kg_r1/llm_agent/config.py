@@ -37,7 +37,8 @@ class GenerationConfig:
     prompt_style: PromptStyle = "compact"
     """'names', 'compact' or 'full', see prompts.py."""
     actions: tuple[str, ...] | None = None
-    """The actions on offer, in this order; None offers every registered one."""
+    """The actions on offer, in this order; None offers every registered one. An optional action has to be
+    enabled in the registry that the episodes are played with (kg_r1/search/optional_actions.py)."""
     entity_form: EntityForm = "list"
     """What may stand for entities in a query: 'name', 'list', or 'handle' (a list, or an earlier result)."""
     kg_failure: Literal["continue", "end"] = "continue"

@@ -1,7 +1,7 @@
 """Whether what an episode answered, or should have, stood in what it retrieved.
 
 Judged on the structured items of successful retrievals alone. Observation text, error messages, names that
-a result only repeats from the query, thoughts and the prompt are never looked at.
+a result only repeats from the query or looks up for it, thoughts and the prompt are never looked at.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ def coverage(episode: Episode) -> float:
 
 
 def _retrieved_gold(episode: Episode) -> frozenset[int]:
-    items = [item for retrieval in episode.retrievals() for item in retrieval.items()]
+    items = [item for retrieval in episode.retrievals() for item in retrieval.findings()]
     return match(items, episode.question.gold).right

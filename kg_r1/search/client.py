@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from kg_r1.search.errors import BadResponse, KGError, ServerTimeout, ServerUnavailable, quoted
-from kg_r1.search.results import SERVICE_NAME, listed_items
+from kg_r1.search.results import SERVICE_NAME, found_items, listed_items
 
 if TYPE_CHECKING:
     from kg_r1.search.server import KnowledgeGraphRetriever
@@ -57,6 +57,10 @@ class Retrieval:
     def items(self) -> list[str]:
         """Every string listed in a successful result (relations or entities), in order; [] on error."""
         return [item for result in self.results for item in listed_items(result)] if self.ok else []
+
+    def findings(self) -> list[str]:
+        """Those of `items` that count as found out; names that were merely looked up do not."""
+        return [item for result in self.results for item in found_items(result)] if self.ok else []
 
 
 class KGClient(Protocol):

@@ -10,6 +10,8 @@
     ├─ UnknownEntity           unknown_entity
     ├─ UnknownRelation         unknown_relation
     ├─ NoResults               no_results
+    ├─ BoundReached            bound_reached
+    ├─ TooManyNames            too_many_names
     ├─ ActionFailed            action_failed
     ├─ ServerUnavailable       server_unavailable   (client only)
     ├─ ServerTimeout           server_timeout       (client only)
@@ -21,11 +23,14 @@ Actions raise them; `kg_r1.search.server` is the one place that turns them into 
 from __future__ import annotations
 
 from kg_r1.kg.errors import DataError, KGError, UnknownDataset, UnknownSample, listed, one_line, quoted
+from kg_r1.kg.name_search import TooManyNames
+from kg_r1.kg.path_search import BoundReached
 
 __all__ = [
     "CODES",
     "ActionFailed",
     "BadResponse",
+    "BoundReached",
     "DataError",
     "InvalidField",
     "KGError",
@@ -33,6 +38,7 @@ __all__ = [
     "NoResults",
     "ServerTimeout",
     "ServerUnavailable",
+    "TooManyNames",
     "UnknownAction",
     "UnknownDataset",
     "UnknownEntity",
@@ -113,6 +119,8 @@ CODES: tuple[str, ...] = (
     UnknownEntity.code,
     UnknownRelation.code,
     NoResults.code,
+    BoundReached.code,
+    TooManyNames.code,
     ActionFailed.code,
     ServerUnavailable.code,
     ServerTimeout.code,

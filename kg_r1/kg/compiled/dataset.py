@@ -5,7 +5,8 @@ Sections, by name (all lists are in the order of the things' numbers; a sample's
 
     names, ids            texts of entities, in the order of their ids; a name is the id where there is none,
                           and the id is left empty where it is the name
-    relations, samples    texts; relations in their order, samples in the order of their slices
+    relations, samples    texts, ascending
+    sample_keys, _places  the checksum of each sample's slice, ascending, and the sample's number
     extents               [num_samples + 1, 6]: first node, tail group, head group, edge, relation, qualified
     nodes                 entity number * 2, + 1 when the label is qualified in this sample; ascending
     tail_rows, head_rows  per node: the end of its groups, counted within the sample
@@ -23,6 +24,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from kg_r1.kg.compiled.file_set import FileSet, broken
 from kg_r1.kg.compiled.listings import ListingCache
@@ -103,6 +105,7 @@ class MappedDataset:
         self.ids = self._texts(files, "ids")
         self.names = self._texts(files, "names")
         self.samples = self._texts(files, "samples")
+        self.sample_keys, self.sample_places = files.view("sample_keys"), files.view("sample_places")
         relations = self._texts(files, "relations")
         # Few, and asked for by text in every other request: these alone are held in memory.
         self.relations = [bytes(relations.slice(index)) for index in range(len(relations))]
@@ -151,10 +154,14 @@ class MappedDataset:
         if sample_id in self.failures:
             raise DataError(self.failures[sample_id])
         key = escaped(sample_id)
-        index = bisect_left(self.samples, key) if key is not None else len(self.samples)
-        if index == len(self.samples) or self.samples[index] != key:
-            raise unknown_sample(self.name, sample_id, num_samples)
-        return index
+        if key is not None:
+            wanted = crc32(key)
+            place = bisect_left(self.sample_keys, wanted)
+            while place < len(self.sample_keys) and self.sample_keys[place] == wanted:
+                if self.samples.slice(self.sample_places[place]) == key:
+                    return self.sample_places[place]
+                place += 1
+        raise unknown_sample(self.name, sample_id, num_samples)
 
     def extent(self, sample: int) -> tuple[Extent, Extent]:
         """Where the items of a sample start, and where those of the next one do."""

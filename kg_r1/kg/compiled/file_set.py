@@ -25,7 +25,7 @@ from kg_r1.kg.errors import DataError, quoted
 
 MANIFEST = "store.json"
 FORMAT = "kg-r1 graph store"
-VERSION = 1
+VERSION = 2
 ITEM_SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8}  # memoryview formats; all little-endian and unsigned
 READ_BYTES = 1 << 20
 

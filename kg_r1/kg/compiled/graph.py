@@ -30,17 +30,14 @@ class MappedGraph:
 
     def __init__(self, dataset: MappedDataset, sample: int) -> None:
         self.dataset = dataset
-        start, end = dataset.extent(sample)
-        self._start, self._end = start, end
+        self._start, self._end = start, end = dataset.extent(sample)
         self._first_edge = start.edges
         self._nodes = dataset.nodes
         self.num_entities = end.nodes - start.nodes
         self.num_relations = end.relations - start.relations
         self.num_triples = end.edges - start.edges
-        self._sides = {
-            "tail": (dataset.tails, start.tail_groups),
-            "head": (dataset.heads, start.head_groups),
-        }
+        self._tails = (dataset.tails, start.tail_groups)
+        self._heads = (dataset.heads, start.head_groups)
         self._labelled_triples: list[Triple] | None = None
         self._lock = threading.Lock()
 
@@ -144,7 +141,7 @@ class MappedGraph:
 
     def relation_numbers(self, side: str, entity: int) -> list[int]:
         """The relations that lead from an entity to tails or heads, as numbers of the data set, ascending."""
-        adjacency, first = self._sides[side]
+        adjacency, first = self._tails if side == "tail" else self._heads
         start, end = self._groups(adjacency, entity)
         return adjacency.relations[first + start : first + end].tolist()
 
@@ -160,13 +157,13 @@ class MappedGraph:
 
     def neighbours(self, side: str, entity: int, relation: str) -> list[int]:
         """`tails` or `heads`, as `side` says."""
-        adjacency, first = self._sides[side]
+        adjacency, first = self._tails if side == "tail" else self._heads
         group = self._group(adjacency, first, entity, relation)
         return [] if group == NOBODY else self._members(adjacency, first, group)
 
     def encoded_neighbours(self, side: str, entity: int, relation: str) -> tuple[bytes, int]:
         """The labels of `neighbours` as the insides of JSON strings, joined by `","`, and their number."""
-        adjacency, first = self._sides[side]
+        adjacency, first = self._tails if side == "tail" else self._heads
         group = self._group(adjacency, first, entity, relation)
         if group == NOBODY:
             return b"", 0
@@ -197,7 +194,7 @@ class MappedGraph:
             return list(self._labelled_triples)
 
     def _edges(self) -> Iterator[tuple[int, int, int]]:
-        adjacency, first = self._sides["tail"]
+        adjacency, first = self._tails
         for head in range(self.num_entities):
             start, end = self._groups(adjacency, head)
             for group in range(first + start, first + end):
@@ -232,11 +229,12 @@ class MappedGraph:
     def _relation_text(self, number: int) -> str:
         return unescaped(self.dataset.relations[number])
 
-    def _spelt(self, folded: str) -> Iterator[tuple[int, int]]:
+    def _spelt(self, folded: str) -> list[tuple[int, int]]:
         """(entity, node) of the entities of this graph one of whose spellings may fold to `folded`."""
         key = folded_hash(folded)
+        found: list[tuple[int, int]] = []
         if key is None:
-            return
+            return found
         buckets, hashes, entities, shift = self.dataset.spellings
         bucket = key >> shift
         first, end, nodes = self._start.nodes, self._end.nodes, self._nodes
@@ -245,7 +243,8 @@ class MappedGraph:
                 entity = entities[place]
                 node = bisect_left(nodes, entity << 1, first, end)
                 if node < end and nodes[node] >> 1 == entity:
-                    yield entity, node - first
+                    found.append((entity, node - first))
+        return found
 
     def _foldings(self, number: int) -> set[str]:
         return {quick_fold(self.dataset.ids.text(number)), quick_fold(self.dataset.names.text(number))} - {""}

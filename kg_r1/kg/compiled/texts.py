@@ -65,9 +65,3 @@ class TextTable:
     def text(self, index: int) -> str:
         """One text."""
         return unescaped(self.slice(index))
-
-    def __getitem__(self, index: int) -> bytes:
-        """One slice as bytes, so that `bisect` can search a table that is in the order of its slices."""
-        if index >= len(self):
-            raise IndexError(index)
-        return bytes(self.slice(index))

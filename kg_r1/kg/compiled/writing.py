@@ -7,6 +7,7 @@ held in memory. What the sections mean: `kg_r1.kg.compiled.dataset`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from zlib import crc32
 
 import duckdb
 import numpy as np
@@ -89,6 +90,9 @@ class StoreWriter:
 
     def _texts(self) -> None:
         self._text_table("samples", iter(self.sample_slices), sum(map(len, self.sample_slices)))
+        keys = sorted((crc32(one), place) for place, one in enumerate(self.sample_slices))
+        _write(self.files.section("sample_keys", "I"), [key for key, _ in keys])
+        _write(self.files.section("sample_places", "I"), [place for _, place in keys])
         for name, query in (
             ("names", "select name from named order by entity"),
             ("ids", "select case when name = id then '' else id end from named order by entity"),
