@@ -85,6 +85,8 @@ class GraphStore:
         self._datasets: dict[str, Future[Dataset]] = {}
         self._loading: dict[Key, Future[KnowledgeGraph]] = {}
         self._mapped: dict[str, MappedDataset] = {}  # those that have been opened
+        self.generation = 0
+        """Counts the times that something was forgotten: what others keep of earlier ones may be out of date."""
 
     def datasets(self) -> list[str]:
         """The folders that hold a graph in a known format, sorted; their files are not read."""
@@ -126,7 +128,8 @@ class GraphStore:
             # Not if the cache was cleared or another thread was faster: then the general way tells.
             if self._mapped.get(dataset_name) is dataset and key not in self._graphs:
                 self._graphs[key] = opened
-                self._cut()
+                if len(self._graphs) > self.max_cache_size:
+                    self._graphs.popitem(last=False)
         return opened
 
     def graph(self, dataset_name: str, sample_id: str | None = None) -> KnowledgeGraph:
@@ -145,6 +148,7 @@ class GraphStore:
             if not dataset.has_changed():
                 raise
         with self._lock:
+            self.generation += 1
             self._datasets.pop(dataset_name, None)
             self._mapped.pop(dataset_name, None)
         return self._graph(self._dataset(dataset_name), dataset_name, sample_id)
@@ -158,6 +162,7 @@ class GraphStore:
     def clear_cache(self) -> None:
         """Forgets every graph and every listing, so that files added or changed since are seen."""
         with self._lock:
+            self.generation += 1
             self._graphs.clear()
             self._datasets.clear()
             self._loading.clear()

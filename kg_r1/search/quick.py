@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from kg_r1.kg.compiled.graph import BETWEEN, NOBODY, MappedGraph
 from kg_r1.kg.store import GraphStore
+from kg_r1.search.answer_cache import Answer, AnswerCache, Key
 from kg_r1.search.registry import Action, ActionRegistry
 
 Listing = tuple[bytes, int]  # items as the insides of JSON strings, joined by `","`, and how many they are
@@ -81,6 +82,8 @@ class QuickAnswers:
     ) -> None:
         self._store = store
         self._registry = registry
+        self._cache = AnswerCache()
+        self._generation = store.generation
         self._finders = {
             name: (action, finder, b'{"results":[{"%b":["' % field.encode("ascii"), takes_relation)
             for name, (action, finder, field, takes_relation) in actions.items()
@@ -98,13 +101,30 @@ class QuickAnswers:
         if found is None or self._registry.get(name) is not found[0]:
             return None
         _, finder, opening, takes_relation = found
-        sample_id, relation = request.get("sample_id"), request.get("relation")
+        sample_id = request.get("sample_id")
+        relation = request.get("relation") if takes_relation else None
         # Exactly the fields that the action needs: anything else is for the general way to judge.
         num_fields = 3 + (sample_id is not None) + takes_relation
         if len(request) != num_fields or (takes_relation and type(relation) is not str):
             return None
         if sample_id is not None and type(sample_id) is not str:
             return None
+        answer = self._answer((name, dataset_name, sample_id, entity_id, relation), finder, opening)
+        if answer is None:
+            return None
+        microseconds = (perf_counter_ns() - start) // 1000
+        seconds = TIMES[microseconds] if microseconds < MAX_TIMED_US else b"%g" % (microseconds / 1e6)
+        return b'%s,"query_time":%s,"total_results":%d}' % (answer.opening, seconds, answer.num_items)
+
+    def _answer(self, key: Key, finder: Finder, opening: bytes) -> Answer | None:
+        if self._generation != self._store.generation:
+            self._generation = self._store.generation
+            self._cache.clear()
+        answer = self._cache.get(key)
+        if answer is not None:
+            return answer
+        generation = self._generation
+        _, dataset_name, sample_id, entity_id, relation = key
         graph = self._store.at_hand(dataset_name, sample_id)
         if graph is None:
             return None
@@ -114,6 +134,7 @@ class QuickAnswers:
         joined, num_items = finder(graph, entity, relation or "")
         if not num_items:
             return None
-        microseconds = (perf_counter_ns() - start) // 1000
-        seconds = TIMES[microseconds] if microseconds < MAX_TIMED_US else b"%g" % (microseconds / 1e6)
-        return b'%s%s"]}],"query_time":%s,"total_results":%d}' % (opening, joined, seconds, num_items)
+        answer = Answer(b'%s%s"]}]' % (opening, joined), num_items)
+        if generation == self._store.generation:
+            self._cache.keep(key, answer)
+        return answer

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg_r1.kg.compiled import listings
 from kg_r1.kg.store import GraphStore
 from kg_r1.search.actions import QUICK_ACTIONS, GetTailEntitiesAction, action_registry
+from kg_r1.search.answer_cache import BYTES_BESIDE, Answer, AnswerCache, Key
 from kg_r1.search.registry import ActionRegistry
 from kg_r1.search.retriever import KnowledgeGraphRetriever
 
 LETTERS = ["a", "A", "b", 'q"', "back\\slash", "é", "N [a]", "😀", "new\nline", "hub"]
+NUM_LEAVES = 40
 RELATIONS = ["r", "s", 't"u']
 
 
@@ -30,7 +31,7 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeGraphRetriev
     for sample in range(3):
         draw = random.Random(sample)
         triples = [[draw.choice(LETTERS), draw.choice(RELATIONS), draw.choice(LETTERS)] for _ in range(25)]
-        triples += [["hub", "r", f"leaf {number}"] for number in range(2 * listings.MIN_LABELS)]
+        triples += [["hub", "r", f"leaf {number}"] for number in range(NUM_LEAVES)]
         path = base / "samples" / "subgraphs" / f"s{sample}.json"
         path.write_text(json.dumps({"triples": triples}))
     (base / "samples" / "names.tsv").write_text("a\tN\nb\tN\nhub\tThe Hub\nleaf 1\tThe Leaf\n")
@@ -83,8 +84,8 @@ def test_quick_or_not_the_answer_is_the_same(
 @pytest.mark.parametrize(
     ("action", "entity", "relation", "count"),
     [
-        ("get_tail_entities", "hub", "r", 2 * listings.MIN_LABELS),
-        ("get_tail_entities", "The Hub", "r", 2 * listings.MIN_LABELS),
+        ("get_tail_entities", "hub", "r", NUM_LEAVES),
+        ("get_tail_entities", "The Hub", "r", NUM_LEAVES),
         ("get_head_entities", "leaf 3", "r", 1),
         ("get_tail_relations", "hub", None, None),
         ("get_head_relations", "The Leaf", None, 1),
@@ -171,14 +172,15 @@ def test_limit_and_offset_cut_the_list_and_tell_the_total(retriever: KnowledgeGr
         assert item["code"] == "invalid_field" and field in item["error"], item
 
 
-def test_a_listing_cache_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "MAX_KEPT_BYTES", 80)
-    cache = listings.ListingCache()
-    for key in range(8):
-        cache.keep(key, b"x" * 10)
-    assert cache.get(0) == b"x" * 10
-    cache.keep(8, b"y" * 10)
-    cache.keep(9, b"z" * 11)
-    assert cache.get(1) is None and cache.get(0) is not None, "the one used longest ago went"
-    assert cache.get(8) == b"y" * 10
-    assert cache.get(9) is None, "too long to take others' place"
+def test_a_cache_of_answers_keeps_what_is_asked_for_again() -> None:
+    cache = AnswerCache(max_bytes=20 * (BYTES_BESIDE + 10))
+    keys: list[Key] = [("action", "kg", None, f"entity {number}", None) for number in range(40)]
+    for number, key in enumerate(keys):
+        cache.keep(key, Answer(b"x" * 10, number))
+        assert cache.get(keys[0]) == Answer(b"x" * 10, 0)
+    assert cache.get(keys[39]) == Answer(b"x" * 10, 39)
+    assert cache.get(keys[5]) is None
+    cache.keep(keys[5], Answer(b"y" * 10_000, 5))
+    assert cache.get(keys[5]) is None, "too long to take others' place"
+    cache.clear()
+    assert cache.get(keys[39]) is None

@@ -20,6 +20,7 @@ Sections, by name (all lists are in the order of the things' numbers; a sample's
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,23 +28,11 @@ from typing import NamedTuple
 from zlib import crc32
 
 from kg_r1.kg.compiled.file_set import FileSet, broken
-from kg_r1.kg.compiled.listings import ListingCache
 from kg_r1.kg.compiled.texts import TextTable, escaped
 from kg_r1.kg.errors import DataError
 from kg_r1.kg.records import unknown_sample
 
 EXTENTS = ("nodes", "tail_groups", "head_groups", "edges", "relations", "qualified")
-
-
-class Extent(NamedTuple):
-    """Where one sample's items stand: the first of each kind, in the order of `EXTENTS`."""
-
-    nodes: int
-    tail_groups: int
-    head_groups: int
-    edges: int
-    relations: int
-    qualified: int
 
 
 class Adjacency(NamedTuple):
@@ -110,7 +99,9 @@ class MappedDataset:
         # Few, and asked for by text in every other request: these alone are held in memory.
         self.relations = [bytes(relations.slice(index)) for index in range(len(relations))]
         self.relation_numbers = {relations.text(index): index for index in range(len(relations))}
-        self.listings = ListingCache()
+        self.id_parts = (self.ids.data, self.ids.starts)
+        self.name_parts = (self.names.data, self.names.starts)
+        self.lock = threading.Lock()  # for what views keep of whole graphs
         self.extents = files.view("extents")
         self.nodes = files.view("nodes")
         self.tails = self._adjacency(files, "tail")
@@ -163,11 +154,11 @@ class MappedDataset:
                 place += 1
         raise unknown_sample(self.name, sample_id, num_samples)
 
-    def extent(self, sample: int) -> tuple[Extent, Extent]:
-        """Where the items of a sample start, and where those of the next one do."""
-        first = sample * len(EXTENTS)
-        middle, last = first + len(EXTENTS), first + 2 * len(EXTENTS)
-        return Extent(*self.extents[first:middle]), Extent(*self.extents[middle:last])
+    def extent(self, sample: int) -> tuple[list[int], list[int]]:
+        """Where a sample's items start, and where the next one's do, in the order of `EXTENTS`."""
+        width = len(EXTENTS)
+        numbers = self.extents[sample * width : (sample + 2) * width].tolist()
+        return numbers[:width], numbers[width:]
 
     @staticmethod
     def _texts(files: FileSet, name: str) -> TextTable:

@@ -6,12 +6,10 @@ named `encoded_*` give slices of JSON for replies; the others are those of `Know
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from kg_r1.kg.compiled.dataset import Adjacency, MappedDataset
-from kg_r1.kg.compiled.listings import MIN_LABELS
 from kg_r1.kg.compiled.spelling import CloseLabels
 from kg_r1.kg.compiled.texts import escaped, folded_hash, quick_fold, unescaped
 from kg_r1.kg.knowledge_graph import Triple
@@ -28,18 +26,49 @@ class MappedGraph:
         sample: number of the sample.
     """
 
+    # Thousands of views are made in a second: slots, one read of the extents, and no lock of its own.
+    __slots__ = (
+        "_end_edge",
+        "_end_node",
+        "_end_qualified",
+        "_end_relation",
+        "_first_edge",
+        "_first_node",
+        "_first_qualified",
+        "_first_relation",
+        "_heads",
+        "_labelled_triples",
+        "_nodes",
+        "_tails",
+        "dataset",
+    )
+
     def __init__(self, dataset: MappedDataset, sample: int) -> None:
         self.dataset = dataset
-        self._start, self._end = start, end = dataset.extent(sample)
-        self._first_edge = start.edges
         self._nodes = dataset.nodes
-        self.num_entities = end.nodes - start.nodes
-        self.num_relations = end.relations - start.relations
-        self.num_triples = end.edges - start.edges
-        self._tails = (dataset.tails, start.tail_groups)
-        self._heads = (dataset.heads, start.head_groups)
+        start, end = dataset.extent(sample)
+        self._first_node, first_tails, first_heads, *_ = start
+        self._first_edge, self._first_relation, self._first_qualified = start[3:]
+        self._end_node = end[0]
+        self._end_edge, self._end_relation, self._end_qualified = end[3:]
+        self._tails = (dataset.tails, first_tails)
+        self._heads = (dataset.heads, first_heads)
         self._labelled_triples: list[Triple] | None = None
-        self._lock = threading.Lock()
+
+    @property
+    def num_entities(self) -> int:
+        """See `KnowledgeGraph.num_entities`."""
+        return self._end_node - self._first_node
+
+    @property
+    def num_relations(self) -> int:
+        """See `KnowledgeGraph.num_relations`."""
+        return self._end_relation - self._first_relation
+
+    @property
+    def num_triples(self) -> int:
+        """See `KnowledgeGraph.num_triples`."""
+        return self._end_edge - self._first_edge
 
     # -- names
 
@@ -49,15 +78,15 @@ class MappedGraph:
         if key is None:
             return NOBODY
         found = NOBODY
-        ids, names = self.dataset.ids, self.dataset.names
+        (ids, id_starts), (names, name_starts) = self.dataset.id_parts, self.dataset.name_parts
         for entity, node in self._spelt(quick_fold(text)):
-            identifier = ids.slice(entity)
-            if identifier == key:
+            start, end = id_starts[entity], id_starts[entity + 1]
+            if start < end and ids[start:end] == key:
                 return node
-            if names.slice(entity) == key:
-                if not identifier:
+            if names[name_starts[entity] : name_starts[entity + 1]] == key:
+                if start == end:
                     return node
-                if not self._nodes[self._start.nodes + node] & 1:
+                if not self._nodes[self._first_node + node] & 1:
                     found = node
         return found
 
@@ -104,7 +133,7 @@ class MappedGraph:
 
     def encoded_labels(self, indices: Iterable[int]) -> list[memoryview]:
         """The labels of several entities as the insides of JSON strings."""
-        first, nodes = self._start.nodes, self._nodes
+        first, nodes = self._first_node, self._nodes
         names, starts = self.dataset.names.data, self.dataset.names.starts
         labels = []
         for index in indices:
@@ -119,7 +148,7 @@ class MappedGraph:
 
     def relations(self) -> list[str]:
         """See `KnowledgeGraph.relations`."""
-        numbers = self.dataset.sample_relations[self._start.relations : self._end.relations]
+        numbers = self.dataset.sample_relations[self._first_relation : self._end_relation]
         return [self._relation_text(number) for number in numbers]
 
     def has_relation(self, relation: str) -> bool:
@@ -127,8 +156,8 @@ class MappedGraph:
         number = self.dataset.relation_numbers.get(relation)
         if number is None:
             return False
-        numbers, end = self.dataset.sample_relations, self._end.relations
-        place = bisect_left(numbers, number, self._start.relations, end)
+        numbers, end = self.dataset.sample_relations, self._end_relation
+        place = bisect_left(numbers, number, self._first_relation, end)
         return place < end and numbers[place] == number
 
     def tail_relations(self, entity: int) -> list[str]:
@@ -168,14 +197,7 @@ class MappedGraph:
         if group == NOBODY:
             return b"", 0
         start, end = self._edges_of(adjacency, first, group)
-        if end - start < MIN_LABELS:
-            return BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end])), end - start
-        listings, key = self.dataset.listings, 2 * group + (side == "head")
-        joined = listings.get(key)
-        if joined is None:
-            joined = BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end]))
-            listings.keep(key, joined)
-        return joined, end - start
+        return BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end])), end - start
 
     def triples(self) -> Iterator[Triple]:
         """See `KnowledgeGraph.triples`."""
@@ -184,7 +206,7 @@ class MappedGraph:
 
     def labelled_triples(self) -> list[Triple]:
         """See `KnowledgeGraph.labelled_triples`."""
-        with self._lock:
+        with self.dataset.lock:
             if self._labelled_triples is None:
                 labels = self.labels(range(self.num_entities))
                 self._labelled_triples = [
@@ -210,7 +232,7 @@ class MappedGraph:
         return group if group < first + end and adjacency.relations[group] == number else NOBODY
 
     def _groups(self, adjacency: Adjacency, entity: int) -> tuple[int, int]:
-        place = self._start.nodes + entity
+        place = self._first_node + entity
         return adjacency.rows[place - 1] if entity else 0, adjacency.rows[place]
 
     def _members(self, adjacency: Adjacency, first: int, group: int) -> list[int]:
@@ -224,7 +246,7 @@ class MappedGraph:
     def _number(self, index: int) -> int:
         if not 0 <= index < self.num_entities:
             raise IndexError(f"entity {index} of {self.num_entities}")
-        return self._nodes[self._start.nodes + index] >> 1
+        return self._nodes[self._first_node + index] >> 1
 
     def _relation_text(self, number: int) -> str:
         return unescaped(self.dataset.relations[number])
@@ -237,7 +259,7 @@ class MappedGraph:
             return found
         buckets, hashes, entities, shift = self.dataset.spellings
         bucket = key >> shift
-        first, end, nodes = self._start.nodes, self._end.nodes, self._nodes
+        first, end, nodes = self._first_node, self._end_node, self._nodes
         for place in range(buckets[bucket], buckets[bucket + 1]):
             if hashes[place] == key:
                 entity = entities[place]
@@ -253,17 +275,17 @@ class MappedGraph:
 
     def _qualified_label(self, index: int) -> memoryview:
         qualified = self.dataset.qualified
-        place = bisect_left(qualified.nodes, index, self._start.qualified, self._end.qualified)
+        place = bisect_left(qualified.nodes, index, self._first_qualified, self._end_qualified)
         return qualified.labels.slice(place)
 
     def _node_of_qualified_label(self, key: bytes) -> int:
-        qualified, start, end = self.dataset.qualified, self._start.qualified, self._end.qualified
+        qualified, start, end = self.dataset.qualified, self._first_qualified, self._end_qualified
         order = qualified.by_label
         while start < end:
             middle = (start + end) // 2
-            label = bytes(qualified.labels.slice(self._start.qualified + order[middle]))
+            label = bytes(qualified.labels.slice(self._first_qualified + order[middle]))
             if label == key:
-                return qualified.nodes[self._start.qualified + order[middle]]
+                return qualified.nodes[self._first_qualified + order[middle]]
             start, end = (middle + 1, end) if label < key else (start, middle)
         return NOBODY
 
@@ -271,7 +293,7 @@ class MappedGraph:
         key = folded_hash(folded)
         if key is None:
             return
-        qualified, start, end = self.dataset.qualified, self._start.qualified, self._end.qualified
+        qualified, start, end = self.dataset.qualified, self._first_qualified, self._end_qualified
         place = bisect_left(qualified.folded, key, start, end)
         while place < end and qualified.folded[place] == key:
             entry = start + qualified.by_folded[place]
