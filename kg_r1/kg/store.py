@@ -86,7 +86,7 @@ class GraphStore:
         self._loading: dict[Key, Future[KnowledgeGraph]] = {}
         self._mapped: dict[str, MappedDataset] = {}  # those that have been opened
         self.generation = 0
-        """Counts the times that something was forgotten: what others keep of earlier ones may be out of date."""
+        """How often something was forgotten: what others keep of an earlier time may be out of date."""
 
     def datasets(self) -> list[str]:
         """The folders that hold a graph in a known format, sorted; their files are not read."""

@@ -7,19 +7,12 @@ that is full the old one goes. A hit costs two look-ups and no lock.
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
 
 MAX_KEPT_BYTES = 8 << 20
 BYTES_BESIDE = 250  # of a key, its texts and a place in a dictionary
 
 Key = tuple[str, str, str | None, str, str | None]  # action, data set, sample, entity, relation
-
-
-class Answer(NamedTuple):
-    """The result of a request: `{"results":[{...}]` as JSON without what follows, and its number of items."""
-
-    opening: bytes
-    num_items: int
+Answer = tuple[bytes, bytes]  # an item as JSON, before and after the seconds that it took
 
 
 class AnswerCache:
@@ -43,7 +36,7 @@ class AnswerCache:
 
     def keep(self, key: Key, answer: Answer) -> None:
         """Keeps an answer, unless it would take the place of many others."""
-        num_bytes = len(answer.opening) + BYTES_BESIDE
+        num_bytes = len(answer[0]) + BYTES_BESIDE
         if num_bytes > self.max_bytes // 8:
             return
         with self._lock:

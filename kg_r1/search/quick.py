@@ -70,71 +70,78 @@ class QuickAnswers:
 
     Args:
         store: where the graphs come from.
-        registry: looked at for every request, so that a replaced action is never answered for.
+        registry: what it has is looked at again whenever it was changed: a replaced action is never answered
+            for.
         actions: the actions that are answered here, by name.
     """
 
     def __init__(
-        self,
-        store: GraphStore,
-        registry: ActionRegistry,
-        actions: Mapping[str, QuickAction],
+        self, store: GraphStore, registry: ActionRegistry, actions: Mapping[str, QuickAction]
     ) -> None:
         self._store = store
         self._registry = registry
+        self._actions = actions
         self._cache = AnswerCache()
         self._generation = store.generation
-        self._finders = {
-            name: (action, finder, b'{"results":[{"%b":["' % field.encode("ascii"), takes_relation)
-            for name, (action, finder, field, takes_relation) in actions.items()
-        }
+        self._registry_version = -1
+        self._offered: dict[str, QuickAction] = {}
 
     def item(self, request: object) -> bytes | None:
         """The item of one request, or None; never raises and never reads a file that is not mapped."""
         start = perf_counter_ns()
         if type(request) is not dict:
             return None
-        name, dataset_name, entity_id = map(request.get, ("action_type", "dataset_name", "entity_id"))
+        get = request.get
+        name, dataset_name, entity_id = get("action_type"), get("dataset_name"), get("entity_id")
         if not (type(name) is str and type(dataset_name) is str and type(entity_id) is str):
             return None
-        found = self._finders.get(name)
-        if found is None or self._registry.get(name) is not found[0]:
+        if self._registry_version != self._registry.version:
+            self._look_at_registry()
+        action = self._offered.get(name)
+        if action is None:
             return None
-        _, finder, opening, takes_relation = found
-        sample_id = request.get("sample_id")
-        relation = request.get("relation") if takes_relation else None
+        sample_id = get("sample_id")
+        relation = get("relation") if action.takes_relation else None
         # Exactly the fields that the action needs: anything else is for the general way to judge.
-        num_fields = 3 + (sample_id is not None) + takes_relation
-        if len(request) != num_fields or (takes_relation and type(relation) is not str):
+        if len(request) != 3 + (sample_id is not None) + action.takes_relation:
             return None
-        if sample_id is not None and type(sample_id) is not str:
+        if not (type(sample_id) is str or sample_id is None):
             return None
-        answer = self._answer((name, dataset_name, sample_id, entity_id, relation), finder, opening)
+        if action.takes_relation and type(relation) is not str:
+            return None
+        answer = self._answer((name, dataset_name, sample_id, entity_id, relation), action)
         if answer is None:
             return None
         microseconds = (perf_counter_ns() - start) // 1000
         seconds = TIMES[microseconds] if microseconds < MAX_TIMED_US else b"%g" % (microseconds / 1e6)
-        return b'%s,"query_time":%s,"total_results":%d}' % (answer.opening, seconds, answer.num_items)
+        return answer[0] + seconds + answer[1]
 
-    def _answer(self, key: Key, finder: Finder, opening: bytes) -> Answer | None:
-        if self._generation != self._store.generation:
-            self._generation = self._store.generation
+    def _answer(self, key: Key, action: QuickAction) -> Answer | None:
+        generation = self._store.generation
+        if generation != self._generation:
+            self._generation = generation
             self._cache.clear()
         answer = self._cache.get(key)
         if answer is not None:
             return answer
-        generation = self._generation
-        _, dataset_name, sample_id, entity_id, relation = key
-        graph = self._store.at_hand(dataset_name, sample_id)
+        graph = self._store.at_hand(key[1], key[2])
         if graph is None:
             return None
-        entity = graph.find_exact(entity_id)
+        entity = graph.find_exact(key[3])
         if entity == NOBODY:
             return None
-        joined, num_items = finder(graph, entity, relation or "")
+        joined, num_items = action.finder(graph, entity, key[4] or "")
         if not num_items:
             return None
-        answer = Answer(b'%s%s"]}]' % (opening, joined), num_items)
+        opening = b'{"results":[{"%b":["%b"]}],"query_time":' % (action.field.encode("ascii"), joined)
+        answer = opening, b',"total_results":%d}' % num_items
         if generation == self._store.generation:
             self._cache.keep(key, answer)
         return answer
+
+    def _look_at_registry(self) -> None:
+        version = self._registry.version
+        self._offered = {
+            name: quick for name, quick in self._actions.items() if self._registry.get(name) is quick.action
+        }
+        self._registry_version = version

@@ -31,6 +31,8 @@ class ActionRegistry(MutableMapping[str, Action]):
         self._actions: dict[str, Action] = {}
         self._specs: dict[str, ActionSpec] = {}
         self._seen_entry_points: set[tuple[str, str]] = set()
+        self.version = 0
+        """How often an action was set or removed."""
         self.update(actions or {})
 
     def __getitem__(self, name: str) -> Action:
@@ -43,10 +45,12 @@ class ActionRegistry(MutableMapping[str, Action]):
         # Made once, here: an action whose fields cannot be told is refused now, not at every later request.
         self._specs[spelling] = spec_of(spelling, action)
         self._actions[spelling] = action
+        self.version += 1
 
     def __delitem__(self, name: str) -> None:
         del self._actions[_spelling(name)]
         del self._specs[_spelling(name)]
+        self.version += 1
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._actions))

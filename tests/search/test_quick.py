@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kg_r1.kg.store import GraphStore
 from kg_r1.search.actions import QUICK_ACTIONS, GetTailEntitiesAction, action_registry
-from kg_r1.search.answer_cache import BYTES_BESIDE, Answer, AnswerCache, Key
+from kg_r1.search.answer_cache import BYTES_BESIDE, AnswerCache, Key
 from kg_r1.search.registry import ActionRegistry
 from kg_r1.search.retriever import KnowledgeGraphRetriever
 
@@ -176,11 +176,11 @@ def test_a_cache_of_answers_keeps_what_is_asked_for_again() -> None:
     cache = AnswerCache(max_bytes=20 * (BYTES_BESIDE + 10))
     keys: list[Key] = [("action", "kg", None, f"entity {number}", None) for number in range(40)]
     for number, key in enumerate(keys):
-        cache.keep(key, Answer(b"x" * 10, number))
-        assert cache.get(keys[0]) == Answer(b"x" * 10, 0)
-    assert cache.get(keys[39]) == Answer(b"x" * 10, 39)
+        cache.keep(key, (b"x" * 10, b"%d" % number))
+        assert cache.get(keys[0]) == (b"x" * 10, b"0")
+    assert cache.get(keys[39]) == (b"x" * 10, b"39")
     assert cache.get(keys[5]) is None
-    cache.keep(keys[5], Answer(b"y" * 10_000, 5))
+    cache.keep(keys[5], (b"y" * 10_000, b"5"))
     assert cache.get(keys[5]) is None, "too long to take others' place"
     cache.clear()
     assert cache.get(keys[39]) is None

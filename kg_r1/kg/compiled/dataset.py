@@ -99,8 +99,6 @@ class MappedDataset:
         # Few, and asked for by text in every other request: these alone are held in memory.
         self.relations = [bytes(relations.slice(index)) for index in range(len(relations))]
         self.relation_numbers = {relations.text(index): index for index in range(len(relations))}
-        self.id_parts = (self.ids.data, self.ids.starts)
-        self.name_parts = (self.names.data, self.names.starts)
         self.lock = threading.Lock()  # for what views keep of whole graphs
         self.extents = files.view("extents")
         self.nodes = files.view("nodes")
@@ -112,6 +110,8 @@ class MappedDataset:
         self.spellings = Spellings(
             buckets, files.view("spelling_hashes"), files.view("spelling_entities"), 32 - num_bits
         )
+        texts = (self.ids.data, self.ids.starts, self.names.data, self.names.starts)
+        self.spelling_parts = (*self.spellings, *texts)
         self.qualified = Qualified(
             files.view("qualified_nodes"),
             self._texts(files, "qualified_labels"),
