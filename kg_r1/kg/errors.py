@@ -47,6 +47,22 @@ class UnknownSample(KGError):
     code = "unknown_sample"
 
 
+class EndpointError(DataError):
+    """The endpoint refused a query, or answered with what is not the documented reply."""
+
+
+class EndpointUnavailable(DataError):
+    """The endpoint cannot be reached, is busy, or gave no answer in time; a later try may succeed."""
+
+    code = "endpoint_unavailable"
+
+
+class TooManyResults(DataError):
+    """The answer is larger than the settings allow; none of it is given: a part would mislead."""
+
+    code = "too_many_results"
+
+
 def one_line(text: str, max_chars: int = MAX_MESSAGE_CHARS) -> str:
     """`text` with white space folded, lone surrogates escaped, cut at `max_chars`."""
     safe = text[: 4 * max_chars].encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kg_r1.kg.knowledge_graph import Triple
+from kg_r1.kg.knowledge_graph import Side, Triple
 from kg_r1.kg.names import NameIndex
 
 Adjacency = list[dict[int, list[int]]]  # [num_entities]: relation index -> neighbours, sorted by label
@@ -86,6 +86,12 @@ class Subgraph:
     def close_labels(self, entity: str, max_labels: int = 3) -> list[str]:
         """Up to `max_labels` labels spelt most like `entity`, best first; [] when nothing is near."""
         return self._name_index.close_labels(entity, max_labels)
+
+    def prefetch_names(self, names: Sequence[str]) -> None:
+        """Nothing: everything is at hand."""
+
+    def prefetch(self, entities: Sequence[int], side: Side, relation: str | None = None) -> None:
+        """Nothing: everything is at hand."""
 
     def entity_id(self, index: int) -> str:
         """The id of an entity, as it stands in the triples."""

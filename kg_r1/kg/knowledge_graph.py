@@ -1,15 +1,16 @@
 """What every knowledge graph can be asked, wherever its triples lie.
 
-`Subgraph` holds them in memory and `MappedGraph` in files that are mapped into it. Actions, oracle walks and
-reports are written against this Protocol, so that they work on all of them.
+`Subgraph` holds them in memory, `MappedGraph` in files that are mapped into it, `SparqlGraph` asks an
+endpoint. Actions, oracle walks and reports are written against this Protocol, so that they work on all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, Protocol
 
 Triple = tuple[str, str, str]  # (head id, relation, tail id)
+Side = Literal["tails", "heads"]
 
 
 class KnowledgeGraph(Protocol):
@@ -40,6 +41,12 @@ class KnowledgeGraph(Protocol):
 
     def close_labels(self, entity: str, max_labels: int = 3) -> list[str]:
         """Up to `max_labels` labels spelt most like `entity`, best first; [] when nothing is near."""
+
+    def prefetch_names(self, names: Sequence[str]) -> None:
+        """Says which texts `resolve` will be asked for, so that a graph behind a network asks once."""
+
+    def prefetch(self, entities: Sequence[int], side: Side, relation: str | None = None) -> None:
+        """Says whose neighbours will be asked for: by one relation, or which relations there are (None)."""
 
     def entity_id(self, index: int) -> str:
         """The id of an entity, as it stands in the triples."""

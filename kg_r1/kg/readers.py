@@ -161,7 +161,23 @@ def _open_rog(folder: Path) -> TripleSource:
     return RoGSource(folder)
 
 
+SPARQL_SETTINGS = "sparql.json"
+
+
+def _sparql_files(folder: Path) -> list[Path]:
+    path = folder / SPARQL_SETTINGS
+    return [path] if path.is_file() else []
+
+
+def _open_sparql(folder: Path) -> Source:
+    # Imported where it is needed: few data sets lie behind an endpoint.
+    from kg_r1.kg.sparql import SparqlSource
+
+    return SparqlSource(folder)
+
+
 FORMATS = (
+    Format("sparql", _sparql_files, open=_open_sparql),
     Format("compiled", _compiled_files, open=lambda folder: CompiledSource(folder, folder.name)),
     Format("subgraphs", seed_files, SeedSource),
     Format("nsm", nsm_source_files, NSMSource),

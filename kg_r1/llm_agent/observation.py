@@ -10,7 +10,9 @@ from kg_r1.llm_agent.protocol import TAGS
 from kg_r1.search.client import Retrieval
 
 # The graph did not answer at all, which says nothing about the query.
-INFRASTRUCTURE_CODES = frozenset({"server_unavailable", "server_timeout", "bad_response"})
+INFRASTRUCTURE_CODES = frozenset(
+    {"server_unavailable", "server_timeout", "bad_response", "endpoint_unavailable"}
+)
 UNREACHABLE_TEXT = "Error: the knowledge graph cannot be reached now."
 NOTHING_TEXT = "Nothing found."
 MUST_ANSWER_LINE = "Last turn: you must answer now.\n"

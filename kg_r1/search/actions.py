@@ -128,6 +128,7 @@ class GetHeadEntitiesAction(GraphAction):
         """Gives {"head_entities": [...]}: every ? of (?, relation, entity)."""
         graph = self.graph(sample_id, dataset_name)
         found = self.find(graph, entity_id)
+        graph.prefetch(found.entities, "heads", relation)
         ends = first_seen(end for entity in found.entities for end in graph.heads(entity, relation))
         if not ends:
             raise _nothing_there(graph, found, relation, "head")
@@ -143,6 +144,7 @@ class GetTailEntitiesAction(GraphAction):
         """Gives {"tail_entities": [...]}: every ? of (entity, relation, ?)."""
         graph = self.graph(sample_id, dataset_name)
         found = self.find(graph, entity_id)
+        graph.prefetch(found.entities, "tails", relation)
         ends = first_seen(end for entity in found.entities for end in graph.tails(entity, relation))
         if not ends:
             raise _nothing_there(graph, found, relation, "tail")
@@ -170,14 +172,18 @@ class GetConditionalRelationsAction(GraphAction):
 
 
 def _tail_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
+    graph.prefetch(found.entities, "tails")
     return first_seen(one for entity in found.entities for one in graph.tail_relations(entity))
 
 
 def _head_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
+    graph.prefetch(found.entities, "heads")
     return first_seen(one for entity in found.entities for one in graph.head_relations(entity))
 
 
 def _both_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
+    graph.prefetch(found.entities, "tails")
+    graph.prefetch(found.entities, "heads")
     return first_seen(
         one
         for entity in found.entities

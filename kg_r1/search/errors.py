@@ -2,6 +2,8 @@
 
     KGError                    action_failed when raised as it is
     ├─ DataError               data_error
+    │  ├─ EndpointUnavailable  endpoint_unavailable
+    │  └─ TooManyResults       too_many_results
     ├─ UnknownDataset          unknown_dataset
     ├─ UnknownSample           unknown_sample
     ├─ UnknownAction           unknown_action
@@ -22,7 +24,17 @@ Actions raise them; `kg_r1.search.server` is the one place that turns them into 
 
 from __future__ import annotations
 
-from kg_r1.kg.errors import DataError, KGError, UnknownDataset, UnknownSample, listed, one_line, quoted
+from kg_r1.kg.errors import (
+    DataError,
+    EndpointUnavailable,
+    KGError,
+    TooManyResults,
+    UnknownDataset,
+    UnknownSample,
+    listed,
+    one_line,
+    quoted,
+)
 from kg_r1.kg.name_search import TooManyNames
 from kg_r1.kg.path_search import BoundReached
 
@@ -32,6 +44,7 @@ __all__ = [
     "BadResponse",
     "BoundReached",
     "DataError",
+    "EndpointUnavailable",
     "InvalidField",
     "KGError",
     "MissingField",
@@ -39,6 +52,7 @@ __all__ = [
     "ServerTimeout",
     "ServerUnavailable",
     "TooManyNames",
+    "TooManyResults",
     "UnknownAction",
     "UnknownDataset",
     "UnknownEntity",
@@ -126,4 +140,6 @@ CODES: tuple[str, ...] = (
     ServerTimeout.code,
     BadResponse.code,
     DataError.code,
+    EndpointUnavailable.code,
+    TooManyResults.code,
 )

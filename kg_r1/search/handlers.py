@@ -159,6 +159,7 @@ class GraphAction(ActionHandler):
         names = [entity_id] if isinstance(entity_id, str) else list(dict.fromkeys(entity_id))
         if not names:
             raise InvalidField("field 'entity_id' is an empty list", "Name at least one entity")
+        graph.prefetch_names(names)
         meant = {name: graph.resolve(name) for name in names}
         unknown = [name for name in names if not meant[name]]
         if len(unknown) == len(names):

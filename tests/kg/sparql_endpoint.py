@@ -17,10 +17,8 @@ import httpx
 import pytest
 
 from kg_r1.data.export_rdf import RdfCounts, rdf_lines, settings_for
-from kg_r1.kg import readers
 from kg_r1.kg.graph import Subgraph
-from kg_r1.kg.readers import Format
-from kg_r1.kg.sparql import SparqlGraph, SparqlSource, sparql_files
+from kg_r1.kg.sparql import SparqlGraph, SparqlSource
 
 BASE = "http://example.org/kg/"
 START_S = 30
@@ -89,13 +87,3 @@ def running_endpoint() -> Iterator[Endpoint]:
         endpoint.close()
         process.kill()
         process.communicate()
-
-
-@contextmanager
-def sparql_format() -> Iterator[None]:
-    """Makes stores know folders with sparql.json, should they not do so by themselves."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not any(form.name == "sparql" for form in readers.FORMATS):
-            form = Format("sparql", sparql_files, open=SparqlSource)
-            patch.setattr(readers, "FORMATS", (form, *readers.FORMATS))
-        yield

@@ -7,13 +7,13 @@ named `encoded_*` give slices of JSON for replies; the others are those of `Know
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from zlib import crc32
 
 from kg_r1.kg.compiled.dataset import Adjacency, MappedDataset
 from kg_r1.kg.compiled.spelling import CloseLabels
 from kg_r1.kg.compiled.texts import escaped, folded_hash, quick_fold, unescaped
-from kg_r1.kg.knowledge_graph import Triple
+from kg_r1.kg.knowledge_graph import Side, Triple
 from kg_r1.kg.names import fold
 
 NOBODY = -1
@@ -124,6 +124,12 @@ class MappedGraph:
     def close_labels(self, entity: str, max_labels: int = 3) -> list[str]:
         """See `KnowledgeGraph.close_labels`."""
         return CloseLabels(self, self.dataset.trigrams).find(entity, max_labels)
+
+    def prefetch_names(self, names: Sequence[str]) -> None:
+        """Nothing: everything is at hand."""
+
+    def prefetch(self, entities: Sequence[int], side: Side, relation: str | None = None) -> None:
+        """Nothing: everything is at hand."""
 
     def entity_id(self, index: int) -> str:
         """See `KnowledgeGraph.entity_id`."""
