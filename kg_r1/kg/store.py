@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from kg_r1.kg.compiled.cache import compiled_folder, fingerprint, usable_cache
+from kg_r1.kg.compiled.cache import compiled_folder, fingerprint
 from kg_r1.kg.compiled.dataset import MappedDataset
 from kg_r1.kg.compiled.graph import MappedGraph
 from kg_r1.kg.compiled.source import CompiledSource
@@ -208,7 +208,7 @@ class GraphStore:
         mark = fingerprint(form, folder)
         if form.open is not None:
             return Dataset(form.open(folder), form, folder, mark)
-        compiled = compiled_folder(form, folder, usable_cache(self.cache_path))
+        compiled = compiled_folder(form, folder, self.cache_path)
         return Dataset(CompiledSource(compiled, name), form, folder, mark)
 
     def _keep(self, key: Key, future: Future[KnowledgeGraph], dataset: Dataset) -> None:

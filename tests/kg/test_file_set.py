@@ -168,6 +168,20 @@ def test_where_nothing_can_be_written_the_process_has_a_folder_of_its_own(
     assert "cannot be written" in caplog.text and "--cache_path" in caplog.text
 
 
+def test_a_store_that_is_there_needs_no_writable_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw(tmp_path)
+    list_stores(tmp_path)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # root may write anywhere
+    assert GraphStore(tmp_path).graph("films").num_triples == 1
+    assert caplog.text == ""
+
+
 def test_a_bad_sample_fails_alone(tmp_path: Path) -> None:
     samples = tmp_path / "webqsp" / "subgraphs"
     samples.mkdir(parents=True)

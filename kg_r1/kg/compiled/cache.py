@@ -50,13 +50,17 @@ def compiled_folder(form: Format, folder: Path, cache_path: Path) -> Path:
     Args:
         form: the layout of the raw files.
         folder: the data set's folder.
-        cache_path: where compiled stores lie.
+        cache_path: where compiled stores lie. It need not be writable where the store is there already;
+            else, if nothing can be written, a folder of this process alone is used.
 
     Raises:
-        DataError: the raw files cannot be read, or nothing can be written at `cache_path`.
+        DataError: the raw files cannot be read, or the disk is full.
     """
     mark = fingerprint(form, folder)
-    final = cache_path / f"{folder.name}-{mark}"
+    name = f"{folder.name}-{mark}"
+    final = cache_path / name
+    if not (final / MANIFEST).is_file():
+        final = usable_cache(cache_path) / name
     if not (final / MANIFEST).is_file():
         # Imported here: who finds everything compiled needs neither the database nor its memory.
         from kg_r1.kg.compiled.build import build_store
