@@ -11,6 +11,7 @@ from collections.abc import Sequence
 # Subcommands that hand their arguments on unread to the main function of a module.
 _FORWARDED = {
     "serve": ("kg_r1.search.kg_retrieval_server", "answer searches over HTTP"),
+    "mcp": ("kg_r1.search.mcp_server", "offer the searches to a model's host as MCP tools"),
     "build": ("kg_r1.data.build", "make a KG with its questions"),
     "export": ("kg_r1.data.export", "write a KG as two tables, triples and names"),
     "eval": ("kg_r1.eval.command", "play a model and baselines over questions, and score them"),

@@ -32,7 +32,7 @@ from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
 from kg_r1.reward.rubric import Reward, Rubric, RubricConfig
 from kg_r1.search.actions import ACTION_REGISTRY
-from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient
+from kg_r1.search.client import InProcessKGClient, KGClient
 from kg_r1.search.optional_actions import enable
 from kg_r1.search.server import KnowledgeGraphRetriever
 from verl_ext.settings import SearchSettings, parse
@@ -102,7 +102,7 @@ def shared_client(search: SearchSettings) -> KGClient:
     """One pooled client for all episodes of a worker process (each has a single event loop)."""
     if search.base_data_path is not None:
         return InProcessKGClient(KnowledgeGraphRetriever(GraphStore(Path(search.base_data_path))))
-    return HttpKGClient(search.search_url, timeout_s=search.timeout_s, max_retries=search.max_retries)
+    return search.http_client()
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,8 @@ def eval_arguments(config: DictConfig, own: Sequence[str]) -> list[str]:
     if not named & {"--base-data-path", "--search-url"}:
         folder = search.base_data_path
         given += ["--search-url", search.search_url] if folder is None else ["--base-data-path", folder]
+    if search.api_key_file is not None:
+        given += ["--api-key-file", search.api_key_file]
     return given + list(own)
 
 

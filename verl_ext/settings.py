@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.reward.rubric import RubricConfig
+from kg_r1.search.access import read_key
 from kg_r1.search.actions import ACTION_REGISTRY, ActionRegistry
 from kg_r1.search.client import HttpKGClient
 from kg_r1.search.errors import UnknownAction
@@ -65,11 +66,20 @@ class SearchSettings:
     prompt_style: PromptStyle = "compact"
     no_think_rl: bool = False
     """Leave the think tag out of the prompt and of what counts as well formed."""
+    api_key_file: str | None = None
+    """The file with the key of a server that asks for one."""
     timeout_s: float = 10.0
     max_retries: int = 3
     kg_failure: Literal["continue", "end"] = "continue"
     """What an episode does when the graph cannot be reached after the retries."""
     max_kg_failures: int = 2
+
+    def http_client(self) -> HttpKGClient:
+        """A client of the server at `search_url`. Raises ValueError for settings it cannot work with."""
+        key = read_key(Path(self.api_key_file), None) if self.api_key_file is not None else None
+        return HttpKGClient(
+            self.search_url, timeout_s=self.timeout_s, max_retries=self.max_retries, api_key=key
+        )
 
     def generation_config(
         self, *, prompt_length: int, response_length: int, validate: bool
@@ -103,7 +113,7 @@ def check_search(search: SearchSettings, *, prompt_length: int, response_length:
         SettingsError: naming the value that cannot work.
     """
     try:
-        HttpKGClient(search.search_url, timeout_s=search.timeout_s, max_retries=search.max_retries)
+        search.http_client()
         for validate in (False, True):
             search.generation_config(
                 prompt_length=prompt_length, response_length=response_length, validate=validate

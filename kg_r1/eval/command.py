@@ -37,6 +37,7 @@ from kg_r1.llm_agent.policies_load import (
 )
 from kg_r1.llm_agent.policies_vllm import EngineConfig
 from kg_r1.llm_agent.question import Question
+from kg_r1.search.access import read_key
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient, check_server
 from kg_r1.search.server import KnowledgeGraphRetriever
@@ -193,7 +194,7 @@ class Evaluation:
             if self.options.search_url is None:
                 return InProcessKGClient(KnowledgeGraphRetriever(self.store))
         check_server(self.options.search_url)
-        return HttpKGClient(self.options.search_url)
+        return HttpKGClient(self.options.search_url, api_key=read_key(self.options.api_key_file, None))
 
     def _systems(self) -> list[str]:
         asked = [name for name in self.options.baselines or BASELINES if name != "none"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, get_args
 
 from kg_r1.eval.systems import BASELINES
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     graph = made.add_argument_group("the graph (name one; with both, searches go to the server)")
     _add(graph, "--base-data-path", metavar="DIR", help="the folder of the KGs, searched in this process")
     _add(graph, "--search-url", metavar="URL", help="the address of a running KG server")
+    _add(graph, "--api-key-file", type=Path, metavar="FILE", help="the key of a server that asks for one")
     what = made.add_argument_group("what is played")
     _add(
         what,

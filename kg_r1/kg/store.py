@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from kg_r1.kg.compiled.cache import compiled_folder, fingerprint
+from kg_r1.kg.compiled.cache import can_write, compiled_folder, fingerprint, is_compiled
 from kg_r1.kg.compiled.dataset import MappedDataset
 from kg_r1.kg.compiled.graph import MappedGraph
 from kg_r1.kg.compiled.source import CompiledSource
@@ -91,6 +91,19 @@ class GraphStore:
     def datasets(self) -> list[str]:
         """The folders that hold a graph in a known format, sorted; their files are not read."""
         return sorted(name for name, folder in self._folders().items() if find_format(folder) is not None)
+
+    def uncompiled(self) -> list[str]:
+        """The raw data sets that have no compiled store yet, sorted; [] where none could be written.
+
+        Raises:
+            DataError: a file cannot be looked at.
+        """
+        names = []
+        for name, folder in sorted(self._folders().items()):
+            form = find_format(folder)
+            if form is not None and form.open is None and not is_compiled(form, folder, self.cache_path):
+                names.append(name)
+        return names if names and can_write(self.cache_path) else []
 
     def prepare(self, dataset_name: str) -> None:
         """Opens a data set, which compiles it where that is needed, so that the first question need not wait.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
+from kg_r1.search.access import ApiKey
 from kg_r1.search.errors import BadResponse, KGError, ServerTimeout, ServerUnavailable, quoted
 from kg_r1.search.results import SERVICE_NAME, found_items, listed_items
 
@@ -104,6 +105,7 @@ class HttpKGClient:
         backoff_s: pause before the first retry; it doubles each time, times a random 0.5 to 1.5.
         max_connections: most requests under way at once; others wait, which does not count as their time.
         seed: seed of the pauses.
+        api_key: the key that the server asks for, if it asks for one.
 
     Raises:
         ValueError: `search_url` is not an http(s) address, or a limit is out of range.
@@ -117,6 +119,7 @@ class HttpKGClient:
         backoff_s: float = 0.2,
         max_connections: int = 64,
         seed: int = 0,
+        api_key: ApiKey | None = None,
     ) -> None:
         if timeout_s <= 0:
             raise ValueError(f"timeout_s must be above 0, not {timeout_s:g}")
@@ -128,6 +131,9 @@ class HttpKGClient:
         self.backoff_s = backoff_s
         self.max_connections = max_connections
         self._random = random.Random(seed)
+        self._headers = {"Content-Type": "application/json"}
+        if api_key is not None:
+            self._headers["Authorization"] = api_key.header()
         self._connection: _Connection | None = None
 
     async def retrieve(self, request: Mapping[str, Any]) -> Retrieval:
@@ -162,12 +168,13 @@ class HttpKGClient:
 
     async def _attempt(self, body: bytes, num_requests: int) -> list[Retrieval] | _Failure:
         connection = self._connected()
-        headers = {"Content-Type": "application/json"}
         async with connection.slots:
             try:
                 # httpx limits each read; a server that drips its answer is limited only by this.
                 async with asyncio.timeout(self.timeout_s):
-                    response = await connection.http.post(self.search_url, content=body, headers=headers)
+                    response = await connection.http.post(
+                        self.search_url, content=body, headers=self._headers
+                    )
             except (TimeoutError, httpx.TimeoutException):
                 return _Failure(
                     ServerTimeout(f"no answer from {self.search_url} within {self.timeout_s:g} s")

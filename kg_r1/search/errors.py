@@ -14,6 +14,7 @@
     ├─ NoResults               no_results
     ├─ BoundReached            bound_reached
     ├─ TooManyNames            too_many_names
+    ├─ ReplyTooLarge           reply_too_large
     ├─ ActionFailed            action_failed
     ├─ ServerUnavailable       server_unavailable   (client only)
     ├─ ServerTimeout           server_timeout       (client only)
@@ -49,6 +50,7 @@ __all__ = [
     "KGError",
     "MissingField",
     "NoResults",
+    "ReplyTooLarge",
     "ServerTimeout",
     "ServerUnavailable",
     "TooManyNames",
@@ -100,6 +102,12 @@ class NoResults(KGError):
     code = "no_results"
 
 
+class ReplyTooLarge(KGError):
+    """The answer to one request is larger than the server sends."""
+
+    code = "reply_too_large"
+
+
 class ActionFailed(KGError):
     """An action broke, or answered with something that is no result."""
 
@@ -135,6 +143,7 @@ CODES: tuple[str, ...] = (
     NoResults.code,
     BoundReached.code,
     TooManyNames.code,
+    ReplyTooLarge.code,
     ActionFailed.code,
     ServerUnavailable.code,
     ServerTimeout.code,

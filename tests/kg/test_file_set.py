@@ -165,7 +165,7 @@ def test_where_nothing_can_be_written_the_process_has_a_folder_of_its_own(
     blocked.write_text("no folder")
     store = GraphStore(tmp_path, cache_path=blocked / "cache")
     assert store.graph("films").num_triples == 1
-    assert "cannot be written" in caplog.text and "--cache_path" in caplog.text
+    assert "nothing can be written" in caplog.text and "--cache_path" in caplog.text
 
 
 def test_a_store_that_is_there_needs_no_writable_folder(

@@ -196,3 +196,47 @@ def scripted_server() -> Iterator[Callable[..., ScriptedServer]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def slow_package(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH: a package whose action `wait_for_file` answers when the file `path` exists.
+
+    It writes `<path>.waiting` as soon as it waits.
+    """
+    folder = tmp_path / "packages"
+    info = folder / "kg_waiting-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: kg-waiting\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (info / "entry_points.txt").write_text(
+        "[kg_r1.actions]\nwait_for_file = kg_waiting:WaitForFile\n", encoding="utf-8"
+    )
+    (folder / "kg_waiting.py").write_text(WAITING_ACTION, encoding="utf-8")
+    return folder
+
+
+WAITING_ACTION = '''\
+import time
+from pathlib import Path
+
+from kg_r1.search.actions import BaseAction
+
+
+class WaitForFile(BaseAction):
+    """Answers when a file exists."""
+
+    def get_required_fields(self):
+        return ["path"]
+
+    def execute(self, retriever, request_data):
+        path = Path(request_data["path"])
+        Path(f"{path}.waiting").touch()
+        deadline = time.monotonic() + 60
+        while not path.exists():
+            if time.monotonic() > deadline:
+                return {"error": "nobody wrote the file"}
+            time.sleep(0.005)
+        return {"found": [path.name]}
+'''

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -172,3 +173,50 @@ async def test_health_answers_while_a_graph_is_read(
     assert not waiting.done()
     may_go_on.set()
     assert (await waiting).json()[0]["total_results"] == 1
+
+
+@pytest.mark.parametrize("path", ["/health", "/retrieve", "/nowhere"])
+async def test_every_reply_has_a_request_id(http: httpx.AsyncClient, path: str) -> None:
+    for given in ("A.b_-9", "a" * 128):
+        response = await http.get(path, headers={"X-Request-ID": given})
+        assert response.headers["x-request-id"] == given
+    for given in ("a" * 129, "", "a b", "ä", "a;b", "a\tb"):
+        made = (await http.get(path, headers={"X-Request-ID": given.encode()})).headers["x-request-id"]
+        assert len(made) == 32 and int(made, 16) >= 0
+    assert (await http.get(path)).headers["x-request-id"] != (await http.get(path)).headers["x-request-id"]
+
+
+async def test_the_log_has_a_line_per_request_and_never_its_body(
+    retriever: KnowledgeGraphRetriever, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transport = httpx.ASGITransport(create_app(retriever, logs_requests=True))
+    async with httpx.AsyncClient(transport=transport, base_url="http://kg") as client:
+        reply = await client.post("/retrieve?q=secret", json=[GOOD, GOOD], headers={"X-Request-ID": "abc"})
+        await client.post("/retrieve", content=b"secret")
+        await client.get("/" + "long%0A" * 100)
+    text = capsys.readouterr().err
+    assert "secret" not in text and "France" not in text
+    first, second, third = map(json.loads, text.splitlines())
+    assert set(first) == {"time", "id", "method", "path", "status", "items", "seconds", "bytes"}
+    assert datetime.fromisoformat(first["time"]).utcoffset() == timedelta(0)
+    assert (first["id"], first["method"], first["path"], first["status"]) == ("abc", "POST", "/retrieve", 200)
+    assert (first["items"], first["bytes"]) == (2, len(reply.content))
+    assert first["seconds"] > 0
+    assert (second["status"], second["items"]) == (422, None)
+    assert (third["status"], len(third["path"])) == (404, 200)
+
+
+async def test_what_breaks_is_told_without_its_inside(
+    http: httpx.AsyncClient, retriever: KnowledgeGraphRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(request: object) -> bytes:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr(retriever, "quick", broken)
+    response = await http.post("/retrieve", json=[GOOD])
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert "inside" not in response.text
+    monkeypatch.setattr(retriever.store, "cache_info", broken)
+    response = await http.get("/cache/info")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert "x-request-id" in response.headers

@@ -97,9 +97,7 @@ def test_a_graph_of_a_sample(searching: KnowledgeGraphRetriever) -> None:
 
 
 @pytest.mark.shared_data
-def test_slips_in_real_names_are_found(
-    shared_data: Path, tmp_path: Path, registry: ActionRegistry
-) -> None:
+def test_slips_in_real_names_are_found(shared_data: Path, tmp_path: Path, registry: ActionRegistry) -> None:
     """A letter dropped from 150 of MetaQA's names of eight letters and more: nine of ten are among five."""
     enable(registry, ["search_entities"])
     retriever = KnowledgeGraphRetriever(GraphStore(shared_data, cache_path=tmp_path), registry)

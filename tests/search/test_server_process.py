@@ -134,3 +134,34 @@ def test_an_interpreter_without_the_packages_is_told_what_to_do(base: Path) -> N
     assert done.returncode == 2
     assert done.stderr.startswith("error: No module named")
     assert done.stderr.count("\n") == 1
+
+
+WITHOUT_FAST_PARTS = """
+import sys
+sys.modules["uvloop"] = sys.modules["httptools"] = None  # as if they were not installed
+from kg_r1.search.kg_retrieval_server import main
+sys.exit(main())
+"""
+
+
+def test_without_the_fast_parts_it_serves_and_says_so_once(
+    base: Path, start_server: Callable[..., ServerProcess]
+) -> None:
+    command = [sys.executable, "-c", WITHOUT_FAST_PARTS]
+    server = start_server("--base_data_path", base, "--workers", "2", command=command)
+    check_served(server.address)
+    server.stop()
+    assert "".join(server.lines).count("uvloop and httptools not installed") == 1
+
+
+def test_bad_limits_and_options_are_told_in_one_line(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("--base_data_path", base)
+    assert "--max_body_bytes is 0; it must be above 0" in error_of(capsys, *data, "--max_body_bytes", "0")
+    assert "--max_body_read_s is nan" in error_of(capsys, *data, "--max_body_read_s", "nan")
+    assert "--workers is 0; it must be at least 1" in error_of(capsys, *data, "--workers", "0")
+    for arguments in (("--max_body_bytes", "many"), ("--made_up",)):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in (*data, *arguments)])
+        assert stopped.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1

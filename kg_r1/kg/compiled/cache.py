@@ -44,6 +44,16 @@ def fingerprint(form: Format, folder: Path) -> str:
     return digest.hexdigest()[:FINGERPRINT_CHARS]
 
 
+def store_folder(form: Format, folder: Path, cache_path: Path) -> Path:
+    """Where the compiled store of the raw files as they are now lies, or would lie. Raises DataError."""
+    return cache_path / f"{folder.name}-{fingerprint(form, folder)}"
+
+
+def is_compiled(form: Format, folder: Path, cache_path: Path) -> bool:
+    """Whether the raw files as they are now have a store. Raises DataError."""
+    return (store_folder(form, folder, cache_path) / MANIFEST).is_file()
+
+
 def compiled_folder(form: Format, folder: Path, cache_path: Path) -> Path:
     """The compiled store of a raw data set, made if it is not there.
 
@@ -56,17 +66,16 @@ def compiled_folder(form: Format, folder: Path, cache_path: Path) -> Path:
     Raises:
         DataError: the raw files cannot be read, or the disk is full.
     """
-    mark = fingerprint(form, folder)
-    name = f"{folder.name}-{mark}"
-    final = cache_path / name
+    final = store_folder(form, folder, cache_path)
     if not (final / MANIFEST).is_file():
-        final = usable_cache(cache_path) / name
+        final = usable_cache(cache_path) / final.name
     if not (final / MANIFEST).is_file():
         # Imported here: who finds everything compiled needs neither the database nor its memory.
         from kg_r1.kg.compiled.build import build_store
 
         logger.info("data set %s is compiled into %s", folder.name, final)
         try:
+            mark = final.name.rpartition("-")[2]
             build_store(form.opened_triples(folder), final, mark, keep_going=True)
         except OSError as error:
             raise DataError(
@@ -79,20 +88,26 @@ def compiled_folder(form: Format, folder: Path, cache_path: Path) -> Path:
 
 def usable_cache(cache_path: Path) -> Path:
     """`cache_path` if files can be made there, else a folder of this process alone, with a warning."""
+    if can_write(cache_path):
+        return cache_path
+    own = _own_folder()
+    logger.warning(
+        "nothing can be written in %s: data sets are compiled into %s, again by every process; "
+        "name a better folder with --cache_path",
+        cache_path,
+        own,
+    )
+    return own
+
+
+def can_write(cache_path: Path) -> bool:
+    """Whether files can be made in a folder, which is made itself where it is not there."""
     try:
         cache_path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache_path):
-            return cache_path
-    except OSError as error:
-        own = _own_folder()
-        logger.warning(
-            "%s cannot be written (%s): data sets are compiled into %s, again by every process; "
-            "name a better folder with --cache_path",
-            cache_path,
-            error.strerror,
-            own,
-        )
-        return own
+            return True
+    except OSError:
+        return False
 
 
 _own: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
