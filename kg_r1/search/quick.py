@@ -136,7 +136,7 @@ class QuickAnswers:
         opening = b'{"results":[{"%b":["%b"]}],"query_time":' % (action.field.encode("ascii"), joined)
         answer = opening, b',"total_results":%d}' % num_items
         if generation == self._store.generation:
-            self._cache.keep(key, answer)
+            self._cache.offer(key, answer)
         return answer
 
     def _look_at_registry(self) -> None:

@@ -6,17 +6,18 @@ named `encoded_*` give slices of JSON for replies; the others are those of `Know
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from zlib import crc32
 
 from kg_r1.kg.compiled.dataset import Adjacency, MappedDataset
 from kg_r1.kg.compiled.spelling import CloseLabels
-from kg_r1.kg.compiled.texts import escaped, folded_hash, quick_fold, unescaped
+from kg_r1.kg.compiled.texts import escaped, quick_fold, unescaped
 from kg_r1.kg.knowledge_graph import Side, Triple
 from kg_r1.kg.names import fold
 
 NOBODY = -1
+MAX_FEW = 16  # places of a bucket of names that are looked at one by one
 BETWEEN = b'","'
 
 
@@ -79,46 +80,28 @@ class MappedGraph:
         key = escaped(text)
         if key is None:
             return NOBODY
-        # `_spelt` and `TextTable.slice` written out: this is half of the time of most answers.
-        checksum = crc32((text.strip().lower() if text.isascii() else fold(text)).encode())
-        buckets, hashes, entities, shift, ids, id_starts, names, name_starts = self.dataset.spelling_parts
-        found = NOBODY
-        bucket = checksum >> shift
-        for place in range(buckets[bucket], buckets[bucket + 1]):
-            if hashes[place] != checksum:
-                continue
-            entity = entities[place]
-            node = bisect_left(self._nodes, entity << 1, self._first_node, self._end_node)
-            if node == self._end_node or self._nodes[node] >> 1 != entity:
-                continue
-            start, end = id_starts[entity], id_starts[entity + 1]
-            if start < end and ids[start:end] == key:
-                return node - self._first_node
-            if names[name_starts[entity] : name_starts[entity + 1]] == key:
-                if start == end:
-                    return node - self._first_node
-                if not self._nodes[node] & 1:
-                    found = node - self._first_node
-        return found
+        folded = text.strip().lower() if text.isascii() else fold(text)
+        return self._exact(key, self._spelt(crc32(folded.encode())))
 
     def resolve(self, entity: str) -> list[int]:
         """See `KnowledgeGraph.resolve`."""
         key = escaped(entity)
         if key is None:
             return []
-        folded = quick_fold(entity)
-        candidates = sorted(self._spelt(folded))
-        exact = self.find_exact(entity)
+        folded = fold(entity)
+        checksum = crc32(folded.encode())
+        candidates = sorted(self._spelt(checksum))
+        exact = self._exact(key, candidates)
         if exact == NOBODY:
             exact = self._node_of_qualified_label(key)
         if exact != NOBODY:
             return [exact]
-        names = self.dataset.names
-        named = [node for number, node in candidates if names.slice(number) == key]
+        names, first = self.dataset.names, self._first_node
+        named = [place - first for number, place in candidates if names.slice(number) == key]
         if named:
             return named
-        alike = {node for number, node in candidates if folded in self._foldings(number)}
-        alike.update(self._nodes_of_folded_label(folded))
+        alike = {place - first for number, place in candidates if folded in self._foldings(number)}
+        alike.update(self._nodes_of_folded_label(folded, checksum))
         return sorted(alike)
 
     def close_labels(self, entity: str, max_labels: int = 3) -> list[str]:
@@ -268,22 +251,49 @@ class MappedGraph:
     def _relation_text(self, number: int) -> str:
         return unescaped(self.dataset.relations[number])
 
-    def _spelt(self, folded: str) -> list[tuple[int, int]]:
-        """(entity, node) of the entities of this graph one of whose spellings may fold to `folded`."""
-        key = folded_hash(folded)
-        found: list[tuple[int, int]] = []
-        if key is None:
-            return found
-        buckets, hashes, entities, shift = self.dataset.spellings
-        bucket = key >> shift
-        first, end, nodes = self._first_node, self._end_node, self._nodes
-        for place in range(buckets[bucket], buckets[bucket + 1]):
-            if hashes[place] == key:
-                entity = entities[place]
-                node = bisect_left(nodes, entity << 1, first, end)
-                if node < end and nodes[node] >> 1 == entity:
-                    found.append((entity, node - first))
+    def _exact(self, key: bytes, candidates: list[tuple[int, int]]) -> int:
+        # `TextTable.slice` written out: names are looked up in every request.
+        _, _, _, _, ids, id_starts, names, name_starts = self.dataset.spelling_parts
+        found = NOBODY
+        for entity, place in candidates:
+            start, end = id_starts[entity], id_starts[entity + 1]
+            if start < end and ids[start:end] == key:
+                return place - self._first_node
+            if names[name_starts[entity] : name_starts[entity + 1]] == key:
+                if start == end:
+                    return place - self._first_node
+                if not self._nodes[place] & 1:
+                    found = place - self._first_node
         return found
+
+    def _spelt(self, checksum: int) -> list[tuple[int, int]]:
+        """(entity, place among all nodes) of this graph's entities with a spelling that has the checksum."""
+        buckets, hashes, entities, shift, *_ = self.dataset.spelling_parts
+        bucket = checksum >> shift
+        start, end = buckets[bucket], buckets[bucket + 1]
+        if end - start > MAX_FEW:
+            start = bisect_left(hashes, checksum, start, end)
+            end = bisect_right(hashes, checksum, start, end)
+            return self._present(entities[start:end].tolist())
+        first, last, nodes = self._first_node, self._end_node, self._nodes
+        found = []
+        for candidate in range(start, end):
+            if hashes[candidate] == checksum:
+                entity = entities[candidate]
+                place = bisect_left(nodes, entity << 1, first, last)
+                if place < last and nodes[place] >> 1 == entity:
+                    found.append((entity, place))
+        return found
+
+    def _present(self, entities: list[int]) -> list[tuple[int, int]]:
+        """Those of many entities that stand in this graph, with their places; `entities` ascend."""
+        if self.dataset.is_shared:
+            return [(entity, entity) for entity in entities]
+        first, last, nodes = self._first_node, self._end_node, self._nodes
+        # A name that thousands share in the data set: one pass over this graph instead of a search for each.
+        own = {node >> 1 for node in nodes[first:last].tolist()}
+        present = [entity for entity in entities if entity in own]
+        return [(entity, bisect_left(nodes, entity << 1, first, last)) for entity in present]
 
     def _foldings(self, number: int) -> set[str]:
         return {quick_fold(self.dataset.ids.text(number)), quick_fold(self.dataset.names.text(number))} - {""}
@@ -306,10 +316,7 @@ class MappedGraph:
             start, end = (middle + 1, end) if label < key else (start, middle)
         return NOBODY
 
-    def _nodes_of_folded_label(self, folded: str) -> Iterator[int]:
-        key = folded_hash(folded)
-        if key is None:
-            return
+    def _nodes_of_folded_label(self, folded: str, key: int) -> Iterator[int]:
         qualified, start, end = self.dataset.qualified, self._first_qualified, self._end_qualified
         place = bisect_left(qualified.folded, key, start, end)
         while place < end and qualified.folded[place] == key:
