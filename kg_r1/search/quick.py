@@ -1,59 +1,69 @@
 """Answers put together from slices of mapped graphs, in microseconds: the common requests of training.
 
 In: a decoded request. Out: its item as JSON, or None for everything that is not a plain success of a built-in
-action on one entity of a graph that is open already: lists, shared names, misspellings, `limit`, errors. For
-those the general way (`KnowledgeGraphRetriever.retrieve`) is asked, so that there is one place for every
-rule, and a test that the two agree.
+action on one name in a graph that is open already: lists, other spellings, `limit`, errors. For those the
+general way (`KnowledgeGraphRetriever.retrieve`) is asked, so that there is one place for every rule, and a
+test that the two agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from kg_r1.kg.compiled.graph import BETWEEN, NOBODY, MappedGraph
+from kg_r1.kg.compiled.graph import BETWEEN, MappedGraph
 from kg_r1.kg.store import GraphStore
 from kg_r1.search.answer_cache import Answer, AnswerCache, Key
 from kg_r1.search.registry import Action, ActionRegistry
 
 Listing = tuple[bytes, int]  # items as the insides of JSON strings, joined by `","`, and how many they are
-Finder = Callable[[MappedGraph, int, str], Listing]  # of a graph, an entity in it and a relation
+Finder = Callable[[MappedGraph, list[int], str], Listing]  # of a graph, entities in it and a relation
 
 MAX_TIMED_US = 10_000
 # Writing a number takes as long as finding the answer.
 TIMES = [b"%g" % (microseconds / 1e6) for microseconds in range(MAX_TIMED_US)]
 
 
-def tail_entities(graph: MappedGraph, entity: int, relation: str) -> Listing:
+def tail_entities(graph: MappedGraph, entities: list[int], relation: str) -> Listing:
     """The labels of the tails."""
-    return graph.encoded_neighbours("tail", entity, relation)
+    return _neighbours(graph, "tail", entities, relation)
 
 
-def head_entities(graph: MappedGraph, entity: int, relation: str) -> Listing:
+def head_entities(graph: MappedGraph, entities: list[int], relation: str) -> Listing:
     """The labels of the heads."""
-    return graph.encoded_neighbours("head", entity, relation)
+    return _neighbours(graph, "head", entities, relation)
 
 
-def tail_relations(graph: MappedGraph, entity: int, _: str) -> Listing:
+def tail_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
     """The tail relations."""
-    return _texts(graph, graph.relation_numbers("tail", entity))
+    return _texts(graph, (number for entity in entities for number in graph.relation_numbers("tail", entity)))
 
 
-def head_relations(graph: MappedGraph, entity: int, _: str) -> Listing:
+def head_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
     """The head relations."""
-    return _texts(graph, graph.relation_numbers("head", entity))
+    return _texts(graph, (number for entity in entities for number in graph.relation_numbers("head", entity)))
 
 
-def all_relations(graph: MappedGraph, entity: int, _: str) -> Listing:
-    """The relations in both directions."""
-    both = {*graph.relation_numbers("tail", entity), *graph.relation_numbers("head", entity)}
-    return _texts(graph, sorted(both))
+def all_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
+    """The relations in both directions, entity by entity."""
+    numbers = graph.relation_numbers
+    both = (sorted({*numbers("tail", entity), *numbers("head", entity)}) for entity in entities)
+    return _texts(graph, (number for of_one in both for number in of_one))
 
 
-def _texts(graph: MappedGraph, numbers: list[int]) -> Listing:
+def _neighbours(graph: MappedGraph, side: str, entities: list[int], relation: str) -> Listing:
+    if len(entities) == 1:
+        return graph.encoded_neighbours(side, entities[0], relation)
+    found = dict.fromkeys(end for entity in entities for end in graph.neighbours(side, entity, relation))
+    return BETWEEN.join(graph.encoded_labels(found)), len(found)
+
+
+def _texts(graph: MappedGraph, numbers: Iterable[int]) -> Listing:
     texts = graph.dataset.relations
-    return BETWEEN.join([texts[number] for number in numbers]), len(numbers)
+    # First seen first: several entities may have one relation.
+    distinct = dict.fromkeys(numbers)
+    return BETWEEN.join([texts[number] for number in distinct]), len(distinct)
 
 
 class QuickAction(NamedTuple):
@@ -127,12 +137,13 @@ class QuickAnswers:
         graph = self._store.at_hand(key[1], key[2])
         if graph is None:
             return None
-        entity = graph.find_exact(key[3])
-        if entity == NOBODY:
-            return None
-        joined, num_items = action.finder(graph, entity, key[4] or "")
+        entities = graph.find_spelt(key[3])
+        joined, num_items = action.finder(graph, entities, key[4] or "") if entities else (b"", 0)
         if not num_items:
             return None
+        if len(entities) > 1:
+            # The note that says whom a shared name means; see `FoundEntities.notes`.
+            joined += b'"],"matched_entities":["' + BETWEEN.join(graph.encoded_labels(entities))
         opening = b'{"results":[{"%b":["%b"]}],"query_time":' % (action.field.encode("ascii"), joined)
         answer = opening, b',"total_results":%d}' % num_items
         if generation == self._store.generation:

@@ -90,6 +90,8 @@ def test_quick_or_not_the_answer_is_the_same(
         ("get_tail_relations", "hub", None, None),
         ("get_head_relations", "The Leaf", None, 1),
         ("get_relations", "hub", None, None),
+        ("get_relations", "N", None, None),
+        ("get_tail_entities", "N", "s", None),
     ],
 )
 def test_plain_requests_are_quick(

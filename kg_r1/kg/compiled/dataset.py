@@ -97,7 +97,7 @@ class MappedDataset:
         self.sample_keys, self.sample_places = files.view("sample_keys"), files.view("sample_places")
         relations = self._texts(files, "relations")
         # Few, and asked for by text in every other request: these alone are held in memory.
-        self.relations = [bytes(relations.slice(index)) for index in range(len(relations))]
+        self.relations = [relations.slice(index) for index in range(len(relations))]
         self.relation_numbers = {relations.text(index): index for index in range(len(relations))}
         self.lock = threading.Lock()  # for what views keep of whole graphs
         self.extents = files.view("extents")
@@ -162,7 +162,7 @@ class MappedDataset:
 
     @staticmethod
     def _texts(files: FileSet, name: str) -> TextTable:
-        return TextTable(files.view(name), files.view(f"{name.removesuffix('s')}_starts"))
+        return TextTable(files.data(name), files.view(f"{name.removesuffix('s')}_starts"))
 
     @staticmethod
     def _adjacency(files: FileSet, side: str) -> Adjacency:

@@ -111,6 +111,16 @@ class FileSet:
         for name, described in sections.items():
             self._views[name] = _mapped(folder, name, described, verify)
 
+    def data(self, name: str) -> mmap.mmap | bytes:
+        """One section of bytes, uncast: a slice of it is bytes.
+
+        Raises:
+            StoreError: the manifest has no such section.
+        """
+        held = self.view(name).obj
+        assert isinstance(held, mmap.mmap | bytes)  # `_mapped` made the view of one of the two
+        return held
+
     def view(self, name: str) -> memoryview:
         """One section, cast to its items; indexing gives integers.
 
