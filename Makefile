@@ -15,7 +15,7 @@ ALLOCATOR := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
 
 setup: $(STAMP)
 
-$(STAMP): setup.py pyproject.toml requirements/base.txt requirements/cpu.txt requirements/dev.txt
+$(STAMP): setup.py kg_r1/kg/compiled/_lookup.c pyproject.toml requirements/base.txt requirements/cpu.txt requirements/dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is needed (make PYTHON=/path/to/python3.11)" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -r requirements/cpu.txt -r requirements/dev.txt

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 
@@ -20,11 +20,14 @@ setup(
     packages=find_packages(include=["kg_r1*", "verl_ext*", "kblampp*"]),
     package_data={
         "kg_r1.eval": ["page/*"],
+        "kg_r1.kg.compiled": ["*.pyi"],
         "kblampp.align": ["frames/*.txt"],
         "kblampp.eval": ["page/*"],
         "kblampp.infer": ["page/*"],
         "verl_ext": ["config/*.yaml"],
     },
+    # Without a C compiler the same is done in Python, slower.
+    ext_modules=[Extension("kg_r1.kg.compiled._lookup", ["kg_r1/kg/compiled/_lookup.c"], optional=True)],
     install_requires=pins("base"),
     extras_require={"cpu": pins("cpu"), "gpu": pins("gpu"), "dev": pins("dev")},
     entry_points={

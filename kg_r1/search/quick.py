@@ -8,7 +8,8 @@ test that the two agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from itertools import chain
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -37,19 +38,18 @@ def head_entities(graph: MappedGraph, entities: list[int], relation: str) -> Lis
 
 def tail_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
     """The tail relations."""
-    return _texts(graph, (number for entity in entities for number in graph.relation_numbers("tail", entity)))
+    return _texts(graph, [graph.relation_numbers("tail", entity) for entity in entities])
 
 
 def head_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
     """The head relations."""
-    return _texts(graph, (number for entity in entities for number in graph.relation_numbers("head", entity)))
+    return _texts(graph, [graph.relation_numbers("head", entity) for entity in entities])
 
 
 def all_relations(graph: MappedGraph, entities: list[int], _: str) -> Listing:
     """The relations in both directions, entity by entity."""
     numbers = graph.relation_numbers
-    both = (sorted({*numbers("tail", entity), *numbers("head", entity)}) for entity in entities)
-    return _texts(graph, (number for of_one in both for number in of_one))
+    return _texts(graph, [sorted({*numbers("tail", one), *numbers("head", one)}) for one in entities])
 
 
 def _neighbours(graph: MappedGraph, side: str, entities: list[int], relation: str) -> Listing:
@@ -59,10 +59,10 @@ def _neighbours(graph: MappedGraph, side: str, entities: list[int], relation: st
     return BETWEEN.join(graph.encoded_labels(found)), len(found)
 
 
-def _texts(graph: MappedGraph, numbers: Iterable[int]) -> Listing:
+def _texts(graph: MappedGraph, numbers: list[list[int]]) -> Listing:
+    """The relations of some entities, given by number for each; first seen first, each once."""
     texts = graph.dataset.relations
-    # First seen first: several entities may have one relation.
-    distinct = dict.fromkeys(numbers)
+    distinct = numbers[0] if len(numbers) == 1 else list(dict.fromkeys(chain.from_iterable(numbers)))
     return BETWEEN.join([texts[number] for number in distinct]), len(distinct)
 
 
@@ -119,7 +119,10 @@ class QuickAnswers:
             return None
         if action.takes_relation and type(relation) is not str:
             return None
-        answer = self._answer((name, dataset_name, sample_id, entity_id, relation), action)
+        try:
+            answer = self._answer((name, dataset_name, sample_id, entity_id, relation), action)
+        except IndexError:  # an inconsistent store: the general way says so in this item alone
+            return None
         if answer is None:
             return None
         microseconds = (perf_counter_ns() - start) // 1000

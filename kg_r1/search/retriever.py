@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -54,12 +54,7 @@ class KnowledgeGraphRetriever:
         self.store = store
         self.registry = registry if isinstance(registry, ActionRegistry) else ActionRegistry(registry)
         self._handlers: dict[type[ActionHandler], ActionHandler] = {}
-        self.quick: Callable[[object], bytes | None] = QuickAnswers(store, self.registry, QUICK_ACTIONS).item
-        """The item of one request as JSON, if it is at hand at once; None when `retrieve` must be asked.
-
-        Never reads a file, never runs an action of another package, never raises: what takes long, and
-        what fails, is left to `retrieve`. The item is the one that `retrieve` gives, but for `query_time`.
-        """
+        self._quick = QuickAnswers(store, self.registry, QUICK_ACTIONS)
 
     def retrieve(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answers one request; a failure becomes an error item, never an exception.
@@ -90,6 +85,14 @@ class KnowledgeGraphRetriever:
     def retrieve_batch(self, requests: Sequence[Any]) -> list[dict[str, Any]]:
         """Answers each request on its own, in the order given; [] gives []."""
         return [self.retrieve(request) for request in requests]
+
+    def quick(self, request: object) -> bytes | None:
+        """The item of one request as JSON, if it is at hand at once; None when `retrieve` must be asked.
+
+        Never reads a file, never runs an action of another package, never raises: what takes long, and
+        what fails, is left to `retrieve`. The item is the one that `retrieve` gives, but for `query_time`.
+        """
+        return self._quick.item(request)
 
     def graph(self, dataset_name: str, sample_id: str | None = None) -> KnowledgeGraph:
         """One graph, for actions that work on the retriever; see `GraphStore.graph`."""

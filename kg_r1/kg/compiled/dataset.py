@@ -32,6 +32,11 @@ from kg_r1.kg.compiled.texts import TextTable, escaped
 from kg_r1.kg.errors import DataError
 from kg_r1.kg.records import unknown_sample
 
+try:
+    from kg_r1.kg.compiled._lookup import Lookup
+except ImportError:  # no compiler where the project was installed
+    Lookup = None  # type: ignore[assignment, misc]
+
 EXTENTS = ("nodes", "tail_groups", "head_groups", "edges", "relations", "qualified")
 
 
@@ -122,6 +127,7 @@ class MappedDataset:
         self.trigrams = Trigrams(
             files.view("trigram_keys"), files.view("trigram_ends"), files.view("trigram_nodes")
         )
+        self.lookup = self._native_lookup(files)
         if len(self.extents) != (len(self.samples) + 1) * len(EXTENTS):
             raise broken(folder / "extents.bin", "does not fit the samples")
 
@@ -159,6 +165,14 @@ class MappedDataset:
         width = len(EXTENTS)
         numbers = self.extents[sample * width : (sample + 2) * width].tolist()
         return numbers[:width], numbers[width:]
+
+    def _native_lookup(self, files: FileSet) -> Lookup | None:
+        """The inner loops in C; None where they were not built."""
+        if Lookup is None:
+            return None
+        texts = (files.view("ids"), self.ids.starts, files.view("names"), self.names.starts)
+        spellings = self.spellings[:3]
+        return Lookup((*spellings, *texts, self.nodes, *self.tails, *self.heads), self.spellings.shift)
 
     @staticmethod
     def _texts(files: FileSet, name: str) -> TextTable:

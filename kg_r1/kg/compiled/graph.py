@@ -81,11 +81,15 @@ class MappedGraph:
         if key is None:
             return []
         folded = text.strip().lower() if text.isascii() else fold(text)
-        candidates = self._spelt(crc32(folded.encode()))
-        exact = self._exact(key, candidates)
+        checksum = crc32(folded.encode())
+        lookup = self.dataset.lookup
+        if lookup is not None:
+            exact = lookup.find(key, checksum, self._first_node, self._end_node)
+        else:
+            exact = self._exact(key, self._spelt(checksum))
         if exact == NOBODY and key.endswith(b"]"):
             exact = self._node_of_qualified_label(key)
-        return [exact] if exact != NOBODY else self._named(key, candidates)
+        return [exact] if exact != NOBODY else self._named(key, self._spelt(checksum))
 
     def resolve(self, entity: str) -> list[int]:
         """See `KnowledgeGraph.resolve`."""
@@ -197,16 +201,18 @@ class MappedGraph:
         number = self.dataset.relation_numbers.get(relation)
         if number is None:
             return b"", 0
-        # `_group` and `_edges_of` written out: half of all requests come through here.
-        (rows, relations, ends, nodes), first = self._tails if side == "tail" else self._heads
-        place = self._first_node + entity
-        end = first + rows[place]
-        group = bisect_left(relations, number, first + (rows[place - 1] if entity else 0), end)
-        if group == end or relations[group] != number:
+        adjacency, first = self._tails if side == "tail" else self._heads
+        lookup = self.dataset.lookup
+        if lookup is not None:
+            is_head = side == "head"
+            found = lookup.neighbours(is_head, self._first_node, first, self._first_edge, entity, number)
+            if found is not None:
+                return found
+        group = self._group(adjacency, first, entity, relation)
+        if group == NOBODY:
             return b"", 0
-        edges = self._first_edge
-        start, end = edges + (ends[group - 1] if group > first else 0), edges + ends[group]
-        return BETWEEN.join(self.encoded_labels(nodes[start:end])), end - start
+        start, end = self._edges_of(adjacency, first, group)
+        return BETWEEN.join(self.encoded_labels(adjacency.nodes[start:end])), end - start
 
     def triples(self) -> Iterator[Triple]:
         """See `KnowledgeGraph.triples`."""

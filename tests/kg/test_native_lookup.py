@@ -1,0 +1,141 @@
+"""The look-ups in C: the same as in Python, and an error for anything that a sound store cannot hold."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from pathlib import Path
+
+import pytest
+
+from kg_r1.kg.compiled.dataset import MappedDataset
+from kg_r1.kg.compiled.graph import MappedGraph
+from kg_r1.kg.compiled.texts import escaped, folded_hash, quick_fold
+from kg_r1.kg.knowledge_graph import Triple
+from tests.kg.test_compiled_graph import compiled
+
+_lookup = pytest.importorskip("kg_r1.kg.compiled._lookup", reason="no C compiler where it was installed")
+
+NAMES = ["a", "A", "b", 'q"', "é", "N [a]", "N", "N [x]", "c\n", "d", "e", "f"]
+
+
+def drawn(seed: int, num_triples: int) -> list[Triple]:
+    draw = random.Random(seed)
+    return [(draw.choice(NAMES), draw.choice("rst"), draw.choice(NAMES)) for _ in range(num_triples)]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> MappedDataset:
+    samples: dict[str | None, list[Triple]] = {f"s{seed}": drawn(seed, 8 + 5 * seed) for seed in range(5)}
+    return compiled(samples, {"a": "N", "b": "N", "c\n": "The C", "d": "b", "e": "E", "f": "é"})
+
+
+def test_both_ways_agree(dataset: MappedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dataset.lookup is not None
+    texts = [*NAMES, "The C", "E", "N [b]", "nobody", "", "the c"]
+    answers = []
+    for _ in range(2):
+        found: list[object] = []
+        for sample in range(dataset.num_samples):
+            graph = MappedGraph(dataset, sample)
+            found.extend(graph.find_spelt(text) for text in texts)
+            for entity in range(graph.num_entities):
+                for relation in ("r", "s", "t", "none"):
+                    for side in ("tail", "head"):
+                        found.append(graph.encoded_neighbours(side, entity, relation))
+        answers.append(found)
+        monkeypatch.setattr(dataset, "lookup", None)
+    assert answers[0] == answers[1]
+    assert any(answer for answer in answers[0])
+
+
+SECTIONS = ("buckets", "hashes", "entities", "ids", "id_starts", "names", "name_starts", "nodes")
+SIDE = ("rows", "relations", "ends", "nodes")
+
+
+def sections_of(dataset: MappedDataset, folder_view: dict[str, memoryview]) -> dict[str, memoryview]:
+    named = dict(zip(SECTIONS[:3], dataset.spellings[:3], strict=True))
+    named |= {name: folder_view[name] for name in ("ids", "names")}
+    named |= {"id_starts": dataset.ids.starts, "name_starts": dataset.names.starts, "nodes": dataset.nodes}
+    named |= {f"tail {part}": view for part, view in zip(SIDE, dataset.tails, strict=True)}
+    return named | {f"head {part}": view for part, view in zip(SIDE, dataset.heads, strict=True)}
+
+
+ORDER = [*SECTIONS, *(f"{side} {part}" for side in ("tail", "head") for part in SIDE)]
+
+
+@pytest.fixture
+def sections(dataset: MappedDataset) -> dict[str, memoryview]:
+    texts = {"ids": memoryview(dataset.ids.data), "names": memoryview(dataset.names.data)}
+    return sections_of(dataset, texts)
+
+
+def exercise(lookup: object, dataset: MappedDataset) -> int:
+    """Every look-up of every sample; gives how many raised IndexError. Anything else raised is a failure."""
+    num_errors = 0
+    for sample in range(dataset.num_samples):
+        start, end = dataset.extent(sample)
+        for text in NAMES:
+            key, checksum = escaped(text), folded_hash(quick_fold(text))
+            try:
+                lookup.find(key, checksum, start[0], end[0])  # type: ignore[attr-defined]
+            except IndexError:
+                num_errors += 1
+        for side in (0, 1):
+            for entity in range(end[0] - start[0]):
+                for relation in range(4):
+                    try:
+                        lookup.neighbours(side, start[0], start[1 + side], start[3], entity, relation)  # type: ignore[attr-defined]
+                    except IndexError:
+                        num_errors += 1
+    return num_errors
+
+
+def test_sound_sections_raise_nothing(dataset: MappedDataset, sections: dict[str, memoryview]) -> None:
+    lookup = _lookup.Lookup(tuple(sections[name] for name in ORDER), dataset.spellings.shift)
+    assert exercise(lookup, dataset) == 0
+
+
+@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("damage", ["empty", "short", "huge", "random"])
+def test_an_inconsistent_store_cannot_make_it_read_elsewhere(
+    dataset: MappedDataset, sections: dict[str, memoryview], name: str, damage: str
+) -> None:
+    """Whatever stands in a section, there is an answer or an IndexError, and the process lives."""
+    item, draw = sections[name].format, random.Random(name)
+    values = array(item, sections[name].tolist())
+    if damage == "empty":
+        values = array(item)
+    elif damage == "short":
+        values = values[: len(values) // 2]
+    elif damage == "huge":
+        values = array(item, [2 ** (8 * values.itemsize) - 1] * len(values))
+    else:
+        values = array(item, [draw.randrange(2 ** (8 * values.itemsize)) for _ in values])
+    changed = {**sections, name: memoryview(values)}
+    lookup = _lookup.Lookup(tuple(changed[one] for one in ORDER), dataset.spellings.shift)
+    assert exercise(lookup, dataset) >= 0
+    if damage == "empty" and len(sections[name]) and name not in ("ids", "names"):
+        assert exercise(lookup, dataset) > 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ((), 3), ((b"",) * 16, 99), ((b"",) * 16, -1), (("text",) * 16, 3)]
+)
+def test_what_is_no_set_of_sections_is_refused(arguments: tuple[object, ...]) -> None:
+    with pytest.raises((TypeError, ValueError, BufferError)):
+        _lookup.Lookup(*arguments)
+
+
+def test_wrong_arguments_are_refused(dataset: MappedDataset, tmp_path: Path) -> None:
+    assert dataset.lookup is not None
+    for arguments in ((), ("text", 1, 2, 3), (b"a", "1", 2, 3), (b"a", -1, 2, 3), (b"a", 1, 2)):
+        with pytest.raises((TypeError, OverflowError)):
+            dataset.lookup.find(*arguments)  # type: ignore[arg-type]
+    for numbers in ((), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0, "r"), (0, 0, 0, 0, -1, 0)):
+        with pytest.raises((TypeError, OverflowError)):
+            dataset.lookup.neighbours(*numbers)  # type: ignore[arg-type]
+    with pytest.raises(IndexError, match="inconsistent"):
+        dataset.lookup.neighbours(0, 10**9, 0, 0, 0, 0)
+    with pytest.raises(IndexError, match="inconsistent"):
+        dataset.lookup.neighbours(0, 2**64 - 1, 2**64 - 1, 2**64 - 1, 2**64 - 1, 0)
