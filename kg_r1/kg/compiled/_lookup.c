@@ -14,6 +14,7 @@ enum {
     BUCKETS, HASHES, ENTITIES, IDS, ID_STARTS, NAMES, NAME_STARTS, NODES,
     TAIL_ROWS, TAIL_RELATIONS, TAIL_ENDS, TAIL_NODES,
     HEAD_ROWS, HEAD_RELATIONS, HEAD_ENDS, HEAD_NODES,
+    QUALIFIED_NODES, QUALIFIED_LABELS, QUALIFIED_STARTS,
     NUM_SECTIONS
 };
 enum { ROWS, RELATIONS, ENDS, EDGE_NODES }; /* of one side, counted from TAIL_ROWS or HEAD_ROWS */
@@ -91,8 +92,9 @@ unsigned_arguments(PyObject *const *arguments, Py_ssize_t count, uint64_t *value
 }
 
 PyDoc_STRVAR(find_doc,
-"find(key, checksum, first_node, end_node) -> int\n\n"
-"The one entity of a graph whose id or unqualified label is `key`, counted from first_node; -1 if none is.");
+"find(key, checksum, first_node, end_node) -> int | list[int]\n\n"
+"The one entity of a graph whose id or unqualified label is `key`, counted from first_node; where there is\n"
+"none, the list of those that share the name `key`, ascending.");
 
 static PyObject *
 find(Lookup *self, PyObject *const *arguments, Py_ssize_t count)
@@ -100,6 +102,7 @@ find(Lookup *self, PyObject *const *arguments, Py_ssize_t count)
     const Py_buffer *sections = self->sections;
     uint64_t numbers[3], start, end;
     long long found = -1;
+    PyObject *named = NULL;
     if (count != 4 || !PyBytes_Check(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "find takes a key in bytes and three integers");
         return NULL;
@@ -114,50 +117,84 @@ find(Lookup *self, PyObject *const *arguments, Py_ssize_t count)
     if (item(&sections[BUCKETS], bucket, &start) < 0 || item(&sections[BUCKETS], bucket + 1, &end) < 0) {
         return NULL;
     }
+    named = PyList_New(0);
+    if (named == NULL) {
+        return NULL;
+    }
     for (uint64_t place = start; place < end; place++) {
         uint64_t value, entity, node_place, node, id_length, name_length;
         const char *id, *name;
         if (item(&sections[HASHES], place, &value) < 0) {
-            return NULL;
+            goto failed;
         }
         if (value != checksum) {
             continue;
         }
         if (item(&sections[ENTITIES], place, &entity) < 0
             || lower_bound(&sections[NODES], first_node, end_node, entity << 1, &node_place) < 0) {
-            return NULL;
+            goto failed;
         }
         if (node_place == end_node) {
             continue;
         }
         if (item(&sections[NODES], node_place, &node) < 0) {
-            return NULL;
+            goto failed;
         }
         if (node >> 1 != entity) {
             continue;
         }
         if (text(&sections[IDS], &sections[ID_STARTS], entity, &id, &id_length) < 0
             || text(&sections[NAMES], &sections[NAME_STARTS], entity, &name, &name_length) < 0) {
-            return NULL;
+            goto failed;
         }
-        if (id_length && id_length == key_length && memcmp(id, key, key_length) == 0) {
+        const int is_name = name_length == key_length && memcmp(name, key, key_length) == 0;
+        /* An id that is the name is not written down twice. */
+        if (id_length ? id_length == key_length && memcmp(id, key, key_length) == 0 : is_name) {
+            Py_DECREF(named);
             return PyLong_FromUnsignedLongLong(node_place - first_node);
         }
-        if (name_length == key_length && memcmp(name, key, key_length) == 0) {
-            if (id_length == 0) { /* the name is the id */
-                return PyLong_FromUnsignedLongLong(node_place - first_node);
+        if (is_name && !(node & 1)) {
+            found = (long long)(node_place - first_node);
+        } else if (is_name) {
+            PyObject *index = PyLong_FromUnsignedLongLong(node_place - first_node);
+            if (index == NULL || PyList_Append(named, index) < 0) {
+                Py_XDECREF(index);
+                goto failed;
             }
-            if (!(node & 1)) {
-                found = (long long)(node_place - first_node);
-            }
+            Py_DECREF(index);
         }
     }
+    if (found < 0) {
+        return named;
+    }
+    Py_DECREF(named);
     return PyLong_FromLongLong(found);
+failed:
+    Py_DECREF(named);
+    return NULL;
 }
 
-/* The labels of the edges [start, end) of a side, joined by `","`; None where a label is qualified. */
+/* The label of a node of a graph as JSON: -1 with an error set, or 0. */
+static int
+label(const Py_buffer *sections, const uint64_t *graph, uint64_t index, const char **slice, uint64_t *length)
+{
+    uint64_t node, place, value;
+    if (item(&sections[NODES], graph[0] + index, &node) < 0) {
+        return -1;
+    }
+    if (!(node & 1)) {
+        return text(&sections[NAMES], &sections[NAME_STARTS], node >> 1, slice, length);
+    }
+    if (lower_bound(&sections[QUALIFIED_NODES], graph[3], graph[4], index, &place) < 0
+        || item(&sections[QUALIFIED_NODES], place, &value) < 0) {
+        return -1;
+    }
+    return text(&sections[QUALIFIED_LABELS], &sections[QUALIFIED_STARTS], place, slice, length);
+}
+
+/* The labels of the edges [start, end) of a side, joined by `","`. */
 static PyObject *
-joined_labels(const Py_buffer *sections, const Py_buffer *edge_nodes, uint64_t first_node, uint64_t start,
+joined_labels(const Py_buffer *sections, const Py_buffer *edge_nodes, const uint64_t *graph, uint64_t start,
               uint64_t end)
 {
     PyObject *joined = NULL;
@@ -165,17 +202,11 @@ joined_labels(const Py_buffer *sections, const Py_buffer *edge_nodes, uint64_t f
     uint64_t num_bytes = 0;
     for (int is_copying = 0; is_copying < 2; is_copying++) {
         for (uint64_t edge = start; edge < end; edge++) {
-            uint64_t index, node, length;
+            uint64_t index, length;
             const char *slice;
-            if (item(edge_nodes, edge, &index) < 0 || item(&sections[NODES], first_node + index, &node) < 0) {
-                goto failed;
-            }
-            if (node & 1) {
+            if (item(edge_nodes, edge, &index) < 0 || label(sections, graph, index, &slice, &length) < 0) {
                 Py_XDECREF(joined);
-                Py_RETURN_NONE;
-            }
-            if (text(&sections[NAMES], &sections[NAME_STARTS], node >> 1, &slice, &length) < 0) {
-                goto failed;
+                return NULL;
             }
             if (!is_copying) {
                 num_bytes += length + (edge > start ? 3 : 0);
@@ -197,30 +228,28 @@ joined_labels(const Py_buffer *sections, const Py_buffer *edge_nodes, uint64_t f
         }
     }
     return joined;
-failed:
-    Py_XDECREF(joined);
-    return NULL;
 }
 
 PyDoc_STRVAR(neighbours_doc,
-"neighbours(is_head, first_node, first_group, first_edge, entity, relation) -> (bytes, int) | None\n\n"
-"The labels of an entity's neighbours by a relation as JSON, joined by '\",\"', and their number; None where\n"
-"one of the labels is qualified.");
+"neighbours(is_head, graph, entity, relation) -> (bytes, int)\n\n"
+"The labels of an entity's neighbours by a relation as JSON, joined by '\",\"', and their number. `graph` is\n"
+"(first node, first group of the side, first edge, first and end of the qualified labels).");
 
 static PyObject *
 neighbours(Lookup *self, PyObject *const *arguments, Py_ssize_t count)
 {
-    uint64_t numbers[6], row_start = 0, row_end, group, value, start = 0, end;
-    if (count != 6) {
-        PyErr_SetString(PyExc_TypeError, "neighbours takes six integers");
+    uint64_t numbers[3], graph[5], row_start = 0, row_end, group, value, start = 0, end;
+    if (count != 4 || !PyTuple_Check(arguments[1]) || PyTuple_GET_SIZE(arguments[1]) != 5) {
+        PyErr_SetString(PyExc_TypeError, "neighbours takes a side, a tuple of five integers and two integers");
         return NULL;
     }
-    if (unsigned_arguments(arguments, 6, numbers) < 0) {
+    if (unsigned_arguments(arguments, 1, numbers) < 0 || unsigned_arguments(arguments + 2, 2, numbers + 1) < 0
+        || unsigned_arguments(&PyTuple_GET_ITEM(arguments[1], 0), 5, graph) < 0) {
         return NULL;
     }
     const Py_buffer *side = self->sections + (numbers[0] ? HEAD_ROWS : TAIL_ROWS);
-    const uint64_t first_node = numbers[1], first_group = numbers[2], first_edge = numbers[3];
-    const uint64_t entity = numbers[4], relation = numbers[5];
+    const uint64_t first_node = graph[0], first_group = graph[1], first_edge = graph[2];
+    const uint64_t entity = numbers[1], relation = numbers[2];
     if (item(&side[ROWS], first_node + entity, &row_end) < 0
         || (entity && item(&side[ROWS], first_node + entity - 1, &row_start) < 0)
         || lower_bound(&side[RELATIONS], first_group + row_start, first_group + row_end, relation, &group) < 0) {
@@ -240,9 +269,9 @@ neighbours(Lookup *self, PyObject *const *arguments, Py_ssize_t count)
         return NULL;
     }
     PyObject *joined = joined_labels(
-        self->sections, &side[EDGE_NODES], first_node, first_edge + start, first_edge + end);
-    if (joined == NULL || joined == Py_None) {
-        return joined;
+        self->sections, &side[EDGE_NODES], graph, first_edge + start, first_edge + end);
+    if (joined == NULL) {
+        return NULL;
     }
     return Py_BuildValue("(NK)", joined, (unsigned long long)(end > start ? end - start : 0));
 }

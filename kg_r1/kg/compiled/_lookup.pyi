@@ -1,13 +1,6 @@
 class Lookup:
     def __init__(self, sections: tuple[memoryview, ...], shift: int, /) -> None: ...
-    def find(self, key: bytes, checksum: int, first_node: int, end_node: int, /) -> int: ...
+    def find(self, key: bytes, checksum: int, first_node: int, end_node: int, /) -> int | list[int]: ...
     def neighbours(
-        self,
-        is_head: int,
-        first_node: int,
-        first_group: int,
-        first_edge: int,
-        entity: int,
-        relation: int,
-        /,
-    ) -> tuple[bytes, int] | None: ...
+        self, is_head: int, graph: tuple[int, int, int, int, int], entity: int, relation: int, /
+    ) -> tuple[bytes, int]: ...

@@ -172,7 +172,9 @@ class MappedDataset:
             return None
         texts = (files.view("ids"), self.ids.starts, files.view("names"), self.names.starts)
         spellings = self.spellings[:3]
-        return Lookup((*spellings, *texts, self.nodes, *self.tails, *self.heads), self.spellings.shift)
+        labels = (self.qualified.nodes, files.view("qualified_labels"), self.qualified.labels.starts)
+        sections = (*spellings, *texts, self.nodes, *self.tails, *self.heads, *labels)
+        return Lookup(sections, self.spellings.shift)
 
     @staticmethod
     def _texts(files: FileSet, name: str) -> TextTable:

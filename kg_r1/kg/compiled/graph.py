@@ -82,14 +82,11 @@ class MappedGraph:
             return []
         folded = text.strip().lower() if text.isascii() else fold(text)
         checksum = crc32(folded.encode())
-        lookup = self.dataset.lookup
-        if lookup is not None:
-            exact = lookup.find(key, checksum, self._first_node, self._end_node)
-        else:
-            exact = self._exact(key, self._spelt(checksum))
-        if exact == NOBODY and key.endswith(b"]"):
-            exact = self._node_of_qualified_label(key)
-        return [exact] if exact != NOBODY else self._named(key, self._spelt(checksum))
+        found = self._found(key, checksum)
+        if isinstance(found, int):
+            return [found]
+        exact = self._node_of_qualified_label(key) if key.endswith(b"]") else NOBODY
+        return [exact] if exact != NOBODY else found
 
     def resolve(self, entity: str) -> list[int]:
         """See `KnowledgeGraph.resolve`."""
@@ -204,10 +201,9 @@ class MappedGraph:
         adjacency, first = self._tails if side == "tail" else self._heads
         lookup = self.dataset.lookup
         if lookup is not None:
-            is_head = side == "head"
-            found = lookup.neighbours(is_head, self._first_node, first, self._first_edge, entity, number)
-            if found is not None:
-                return found
+            labels = (self._first_qualified, self._end_qualified)
+            graph = (self._first_node, first, self._first_edge, *labels)
+            return lookup.neighbours(side == "head", graph, entity, number)
         group = self._group(adjacency, first, entity, relation)
         if group == NOBODY:
             return b"", 0
@@ -265,6 +261,15 @@ class MappedGraph:
 
     def _relation_text(self, number: int) -> str:
         return unescaped(self.dataset.relations[number])
+
+    def _found(self, key: bytes, checksum: int) -> int | list[int]:
+        """The entity whose id or plain label is `key`, else all that share it as their name."""
+        lookup = self.dataset.lookup
+        if lookup is not None:
+            return lookup.find(key, checksum, self._first_node, self._end_node)
+        candidates = self._spelt(checksum)
+        exact = self._exact(key, candidates)
+        return exact if exact != NOBODY else self._named(key, candidates)
 
     def _exact(self, key: bytes, candidates: list[tuple[int, int]]) -> int:
         # `TextTable.slice` written out: names are looked up in every request.
