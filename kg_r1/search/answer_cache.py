@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from array import array
 
-MAX_KEPT_BYTES = 8 << 20
+MAX_KEPT_BYTES = 4 << 20
 BYTES_BESIDE = 250  # of a key, its texts and a place in a dictionary
 NUM_SLOTS = 1 << 16  # of requests that were seen once
 
