@@ -24,6 +24,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
+from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
@@ -37,7 +38,10 @@ try:
 except ImportError:  # no compiler where the project was installed
     Lookup = None  # type: ignore[assignment, misc]
 
+MAX_NUMBERS = 1 << 16
 EXTENTS = ("nodes", "tail_groups", "head_groups", "edges", "relations", "qualified")
+TWO_EXTENTS = Struct(f"<{2 * len(EXTENTS)}Q")
+EXTENT_BYTES = 8 * len(EXTENTS)
 
 
 class Adjacency(NamedTuple):
@@ -104,6 +108,7 @@ class MappedDataset:
         # Few, and asked for by text in every other request: these alone are held in memory.
         self.relations = [relations.slice(index) for index in range(len(relations))]
         self.relation_numbers = {relations.text(index): index for index in range(len(relations))}
+        self._numbers: dict[str | None, int] = {}  # of samples that were asked for
         self.lock = threading.Lock()  # for what views keep of whole graphs
         self.extents = files.view("extents")
         self.nodes = files.view("nodes")
@@ -145,6 +150,15 @@ class MappedDataset:
         """
         if self.is_shared:
             return 0
+        number = self._numbers.get(sample_id)
+        if number is None:
+            number = self._look_up(sample_id)
+            if len(self._numbers) == MAX_NUMBERS:
+                self._numbers.clear()
+            self._numbers[sample_id] = number
+        return number
+
+    def _look_up(self, sample_id: str | None) -> int:
         num_samples = len(self.samples) + len(self.failures)
         if sample_id is None:
             raise unknown_sample(self.name, None, num_samples)
@@ -160,11 +174,10 @@ class MappedDataset:
                 place += 1
         raise unknown_sample(self.name, sample_id, num_samples)
 
-    def extent(self, sample: int) -> tuple[list[int], list[int]]:
+    def extent(self, sample: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Where a sample's items start, and where the next one's do, in the order of `EXTENTS`."""
-        width = len(EXTENTS)
-        numbers = self.extents[sample * width : (sample + 2) * width].tolist()
-        return numbers[:width], numbers[width:]
+        numbers = TWO_EXTENTS.unpack_from(self.extents, sample * EXTENT_BYTES)
+        return numbers[: len(EXTENTS)], numbers[len(EXTENTS) :]
 
     def _native_lookup(self, files: FileSet) -> Lookup | None:
         """The inner loops in C; None where they were not built."""
