@@ -14,6 +14,7 @@ from kg_r1.data.oracle import OracleConfig, OracleStuck, plan_of
 from kg_r1.data.oracle_walk import OracleWalk
 from kg_r1.data.rows import read_questions
 from kg_r1.data.world import build_world
+from kg_r1.data.world_questions import Sizes
 from kg_r1.kg.graph import Subgraph
 from kg_r1.kg.sparql import SparqlGraph
 from kg_r1.kg.store import GraphStore
@@ -92,7 +93,7 @@ def world(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     data = ROOT / "data_kg"
     if not (data / "world" / "questions" / "test.parquet").is_file():
         data = tmp_path_factory.mktemp("built")
-        build_world(data / "world")
+        build_world(data, sizes=Sizes(200, 40, 80))
     questions = data / "world" / "questions" / "test.parquet"
     return pair(endpoint, data, "world", tmp_path_factory.mktemp("world"), [questions])
 

@@ -28,7 +28,7 @@ STEP = re.compile(r"kblampp-align ([a-z][a-z-]*)")
 STEPS = ("env-check", "build-dataset", "cache-teacher", "train", "eval", "demo")
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 SUBCOMMANDS: dict[str, tuple[str | None, ...]] = {
-    "kg_r1.data.build": ("world", "metaqa", "walks"),
+    "kg_r1.data.build": ("world", "metaqa", "store", "walks"),
     "kblampp.zerog.cli": ("build-world", "train", "eval"),
 }
 
