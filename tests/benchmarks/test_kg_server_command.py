@@ -20,6 +20,7 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT.parent)
 
 
+@pytest.mark.slow
 def test_the_quick_benchmark_measures_every_line(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     done = run("kg_server.py", "--quick", "--data_dir", tmp_path, "--workers", "1", "--out", out)

@@ -71,7 +71,7 @@ TEXTS = st.text(LETTERS, min_size=1, max_size=4).filter(lambda text: bool(text.s
 TRIPLES = st.lists(st.tuples(TEXTS, st.sampled_from(["r", "s", "S", 't"']), TEXTS), max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.dictionaries(TEXTS, TRIPLES, max_size=4), st.dictionaries(TEXTS, TEXTS, max_size=6), TEXTS)
 def test_every_sample_gives_the_answers_of_the_graph_in_memory(
     samples: dict[str, list[Triple]], names: dict[str, str], query: str
@@ -91,7 +91,7 @@ def test_every_sample_gives_the_answers_of_the_graph_in_memory(
         assert_same(mapped, graph, texts)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(TRIPLES, st.dictionaries(TEXTS, TEXTS, max_size=6), TEXTS)
 def test_a_shared_graph_with_compiled_trigrams(
     triples: list[Triple], names: dict[str, str], query: str

@@ -87,7 +87,7 @@ def assert_agrees_with_a_scan(graph: KnowledgeGraph, triples: set[Triple]) -> No
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(triples=TRIPLES)
 def test_a_layout_comes_back_as_it_was_written(layout: str, triples: list[Triple]) -> None:
     with tempfile.TemporaryDirectory() as name:

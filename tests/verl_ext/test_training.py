@@ -53,6 +53,7 @@ def test_grpo_learns_validates_and_logs(world: World) -> None:
     assert len(tables) == 2  # before the first step and after the second
 
 
+@pytest.mark.slow  # as long as the run above, which stays in the default suite
 def test_ppo_takes_a_step_with_critic_and_reference(world: World) -> None:
     world.run(
         "ppo",
