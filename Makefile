@@ -54,4 +54,4 @@ fmt: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf runs models data_kg/world data_kg/metaqa build *.egg-info
+	rm -rf runs models data_kg/world data_kg/metaqa data_kg/.compiled build *.egg-info
