@@ -86,14 +86,16 @@ class Gate:
         given = headers.get(b"x-request-id", b"")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
         outcome = _Outcome()
-        counts_as_load = scope["path"] != HEALTH
+        # What is below the place where the application was mounted, as its own routes see it.
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        counts_as_load = path != HEALTH
         self._num_under_way += counts_as_load
         try:
             self.state.follow_clears()
             refused = self._turned_away(headers) if counts_as_load else None
             if refused is not None:
                 await _send(refused, request_id, outcome, send)
-            elif scope["path"] == RETRIEVE and scope["method"] == "POST":
+            elif path == RETRIEVE and scope["method"] == "POST":
                 reply = await self._retrieve(receive, headers, outcome)
                 if reply is not None:
                     await _send(reply, request_id, outcome, send)
@@ -101,7 +103,7 @@ class Gate:
                 await self._pass_on(scope, receive, send, request_id, outcome)
         finally:
             self._num_under_way -= counts_as_load
-            self._note(scope, request_id, outcome, time.perf_counter() - start)
+            self._note(scope["method"], path, request_id, outcome, time.perf_counter() - start)
 
     def _turned_away(self, headers: Mapping[bytes, bytes]) -> Reply | None:
         if self.key is not None and not self.key.is_in(headers.get(b"authorization", b"")):
@@ -151,8 +153,7 @@ class Gate:
                 raise
             await _send(_broken(error), request_id, outcome, send)
 
-    def _note(self, scope: Scope, request_id: bytes, outcome: _Outcome, seconds: float) -> None:
-        path = scope["path"]
+    def _note(self, method: str, path: str, request_id: bytes, outcome: _Outcome, seconds: float) -> None:
         known = path if path in self.paths else OTHER_PATH
         answer = outcome.answer
         if answer is None:
@@ -163,7 +164,7 @@ class Gate:
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "id": request_id.decode("ascii"),
-                "method": scope["method"],
+                "method": method,
                 "path": path[:MAX_LOGGED_PATH],
                 "status": outcome.status,
                 "items": None if answer is None else answer.num_items,

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import kg_r1
 from kg_r1.kg.graph import Subgraph
@@ -220,3 +222,13 @@ async def test_what_breaks_is_told_without_its_inside(
     response = await http.get("/cache/info")
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert "x-request-id" in response.headers
+
+
+async def test_an_application_that_is_mounted_below_a_path(retriever: KnowledgeGraphRetriever) -> None:
+    outer = Starlette(routes=[Mount("/kg", create_app(retriever))])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(outer), base_url="http://kg") as http:
+        items = (await http.post("/kg/retrieve", json=[GOOD])).json()
+        assert items[0]["results"] == [{"tail_entities": ["Paris [q2]"]}]
+        assert (await http.get("/kg/health")).json()["status"] == "healthy"
+        counted = (await http.get("/kg/metrics")).text
+    assert 'kg_http_requests_total{path="/retrieve",status="200"} 1.0' in counted
