@@ -110,10 +110,9 @@ def nsm_files(folder: Path) -> list[Path]:
 
 
 def nsm_source_files(folder: Path) -> list[Path]:
-    """`nsm_files` with the vocabulary and the names beside them; [] when there are no entries."""
+    """`nsm_files` with the vocabulary and the names beside them."""
     beside = ("entities.txt", "relations.txt", "entities_names.json", "entities_text.txt")
-    files = nsm_files(folder)
-    return [*files, *(folder / name for name in beside if (folder / name).is_file())] if files else []
+    return [*nsm_files(folder), *(folder / name for name in beside if (folder / name).is_file())]
 
 
 def vocabulary_lines(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ from kg_r1.kg.compiled.file_set import MANIFEST
 from kg_r1.kg.compiled.source import CompiledSource
 from kg_r1.kg.knowledge_graph import Triple
 from kg_r1.kg.lines import data_error, decoded, numbered_lines, parsed_json, read_bytes, split_fields
-from kg_r1.kg.nsm import NSMSource, nsm_source_files
+from kg_r1.kg.nsm import NSMSource, nsm_files, nsm_source_files
 from kg_r1.kg.records import (
     TRIPLE_FIELDS,
     Source,
@@ -101,12 +101,14 @@ class Format:
 
     Attributes:
         name: what the layout is called.
-        files: the files that a folder's graphs are read from; none when the folder is of another layout.
+        matches: whether a folder is of this layout; looks at as little of it as tells.
+        files: the files that such a folder's graphs are read from.
         open_triples: opens the raw files, to be compiled or read.
         open: opens what is served as it lies; None for raw files, which are compiled first.
     """
 
     name: str
+    matches: Callable[[Path], bool]
     files: Callable[[Path], list[Path]]
     open_triples: Callable[[Path], TripleSource] | None = None
     open: Callable[[Path], Source] | None = None
@@ -123,27 +125,32 @@ class Format:
 
 
 def seed_files(folder: Path) -> list[Path]:
-    """The folder's files of samples, with their names; [] when it has none."""
+    """The folder's files of samples, with their names."""
     return with_names(folder, sorted((folder / "subgraphs").glob("*.json")))
 
 
 def with_names(folder: Path, files: list[Path]) -> list[Path]:
-    """`files` and, where there is one beside them, the folder's names.tsv; [] stays []."""
+    """`files` and, where there is one beside them, the folder's names.tsv."""
     names = folder / "names.tsv"
-    return [*files, names] if files and names.is_file() else files
+    return [*files, names] if names.is_file() else files
 
 
 def _shared_format(name: str, file_name: str, separator: str) -> Format:
-    def files(folder: Path) -> list[Path]:
-        path = folder / file_name
-        return with_names(folder, [path] if path.is_file() else [])
+    return Format(
+        name,
+        lambda folder: (folder / file_name).is_file(),
+        lambda folder: with_names(folder, [folder / file_name]),
+        open_triples=lambda folder: SharedFileSource(folder / file_name, separator),
+    )
 
-    return Format(name, files, open_triples=lambda folder: SharedFileSource(folder / file_name, separator))
 
-
-def _compiled_files(folder: Path) -> list[Path]:
-    path = folder / MANIFEST
-    return [path] if path.is_file() else []
+def _as_it_lies(name: str, file_name: str, opened: Callable[[Path], Source]) -> Format:
+    return Format(
+        name,
+        lambda folder: (folder / file_name).is_file(),
+        lambda folder: [folder / file_name],
+        open=opened,
+    )
 
 
 def _rog_files(folder: Path) -> list[Path]:
@@ -152,21 +159,13 @@ def _rog_files(folder: Path) -> list[Path]:
     # Imported where it is needed: a server without such files is spared arrow's memory.
     from kg_r1.kg.rog import rog_files
 
-    return with_names(folder, rog_files(folder))
+    return rog_files(folder)
 
 
 def _open_rog(folder: Path) -> TripleSource:
     from kg_r1.kg.rog import RoGSource
 
     return RoGSource(folder)
-
-
-SPARQL_SETTINGS = "sparql.json"
-
-
-def _sparql_files(folder: Path) -> list[Path]:
-    path = folder / SPARQL_SETTINGS
-    return [path] if path.is_file() else []
 
 
 def _open_sparql(folder: Path) -> Source:
@@ -177,13 +176,18 @@ def _open_sparql(folder: Path) -> Source:
 
 
 FORMATS = (
-    Format("sparql", _sparql_files, open=_open_sparql),
-    Format("compiled", _compiled_files, open=lambda folder: CompiledSource(folder, folder.name)),
-    Format("subgraphs", seed_files, SeedSource),
-    Format("nsm", nsm_source_files, NSMSource),
+    _as_it_lies("sparql", "sparql.json", _open_sparql),
+    _as_it_lies("compiled", MANIFEST, lambda folder: CompiledSource(folder, folder.name)),
+    Format("subgraphs", lambda folder: (folder / "subgraphs").is_dir(), seed_files, SeedSource),
+    Format("nsm", lambda folder: bool(nsm_files(folder)), nsm_source_files, NSMSource),
     _shared_format("metaqa", "kb.txt", "|"),
     _shared_format("tsv", "triples.tsv", "\t"),
-    Format("rog", _rog_files, _open_rog),
+    Format(
+        "rog",
+        lambda folder: bool(_rog_files(folder)),
+        lambda folder: with_names(folder, _rog_files(folder)),
+        _open_rog,
+    ),
 )
 
 
@@ -193,4 +197,4 @@ def find_format(folder: Path) -> Format | None:
     Raises:
         DataError: a parquet file that would decide cannot be read.
     """
-    return next((form for form in FORMATS if form.files(folder)), None)
+    return next((form for form in FORMATS if form.matches(folder)), None)
