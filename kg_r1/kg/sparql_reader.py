@@ -112,11 +112,7 @@ class EndpointReader:
             return self.client.select(self._queries.meanings(self._terms(part), labels, max_rows))
 
         for row in self._split(texts, ask, "entities called so"):
-            entity = self._id(row, "entity")
-            if entity is not None and "text" in row:
-                found.bearers.setdefault(row["text"].value, set()).add(entity)
-            elif entity is not None:
-                found.ids.add(entity)
+            self._add_meaning(found, row)
         return found
 
     def census(self, texts: Sequence[str]) -> Census:
@@ -142,12 +138,15 @@ class EndpointReader:
         if len(rows) > max_rows:
             raise self._too_many("entities spelt so but for case", quoted(lower[0]))
         for row in rows:
-            entity = self._id(row, "entity")
-            if entity is not None and "text" in row:
-                found.bearers.setdefault(row["text"].value, set()).add(entity)
-            elif entity is not None:
-                found.ids.add(entity)
+            self._add_meaning(found, row)
         return found
+
+    def _add_meaning(self, found: Meanings, row: Row) -> None:
+        entity = self._id(row, "entity")
+        if entity is not None and "text" in row:
+            found.bearers.setdefault(row["text"].value, set()).add(entity)
+        elif entity is not None:
+            found.ids.add(entity)
 
     def has_relation(self, relation: str) -> bool:
         """Whether any triple has this relation."""
