@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     graph = episode.add_mutually_exclusive_group(required=True)
     graph.add_argument("--base_data_path", metavar="DIR", help="search the KGs under this folder, in process")
     graph.add_argument("--search_url", metavar="URL", help="search through a running retrieval server")
+    episode.add_argument("--api_key_file", metavar="FILE", help="the key of a server that asks for one")
     policy = episode.add_mutually_exclusive_group()
     policy.add_argument("--model", metavar="PATH", help="a Hugging Face model folder or hub name plays")
     policy.add_argument("--script", metavar="FILE", help="the turns of a text file are played, in its order")

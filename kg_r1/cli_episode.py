@@ -20,6 +20,7 @@ from kg_r1.llm_agent.policies import Generation, Policy, ScriptedPolicy
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tokens import ByteTokenizer, ChatTokenizer, decode, encode
 from kg_r1.reward.rubric import Reward, Rubric
+from kg_r1.search.access import read_key
 from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient
 from kg_r1.search.server import KnowledgeGraphRetriever
 
@@ -96,7 +97,8 @@ def _question(path: Path, index: int) -> Question:
 
 def _client(options: argparse.Namespace) -> KGClient:
     if options.search_url is not None:
-        return HttpKGClient(options.search_url)
+        key = read_key(Path(options.api_key_file), None) if options.api_key_file is not None else None
+        return HttpKGClient(options.search_url, api_key=key)
     return InProcessKGClient(KnowledgeGraphRetriever(GraphStore(Path(options.base_data_path))))
 
 

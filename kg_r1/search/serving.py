@@ -33,6 +33,10 @@ SWITCH_INTERVAL_S = 0.0005
 the answering time of /health whenever one batch is answered in a thread."""
 
 
+FAST_PARTS = ("uvloop", "httptools", "kg_r1.kg.compiled._lookup")
+"""What may be missing: packages, and look-ups in C that need a compiler when the project is installed."""
+
+
 @dataclass(frozen=True)
 class Service:
     """What every worker of a server serves.
@@ -91,7 +95,7 @@ class Service:
 
 def warn_of_slow_parts() -> None:
     """Says once, in one line, which of the faster parts are not installed."""
-    missing = [name for name in ("uvloop", "httptools") if find_spec(name) is None]
+    missing = [name for name in FAST_PARTS if find_spec(name) is None]
     if missing:
         logger.warning("%s not installed: the server works, but answers more slowly", " and ".join(missing))
 
