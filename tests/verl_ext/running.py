@@ -57,7 +57,7 @@ class World:
     server: Server
     spared: frozenset[int]  # processes that runs did not start
 
-    def command(self, name: str, *overrides: str) -> list[str]:
+    def command(self, name: str, *overrides: str, profile: str = "cpu_135m") -> list[str]:
         settings = {
             "trainer.experiment_name": name,
             "trainer.default_local_dir": self.folder / name / "checkpoints",
@@ -79,16 +79,15 @@ class World:
             "algorithm.rollout_correction.bypass_mode": "false",
         }
         flat = [f"{key}={value}" for key, value in settings.items()] + list(tiny.EPISODE_OVERRIDES)
-        return [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *flat, *overrides]
+        return [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", profile, *flat, *overrides]
 
-    def start(self, name: str, *overrides: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *overrides: str, profile: str = "cpu_135m") -> subprocess.Popen[bytes]:
         log = (self.folder / f"{name}.log").open("ab")
-        return subprocess.Popen(
-            self.command(name, *overrides), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-        )
+        command = self.command(name, *overrides, profile=profile)
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
-    def run(self, name: str, *overrides: str) -> str:
-        process = self.start(name, *overrides)
+    def run(self, name: str, *overrides: str, profile: str = "cpu_135m") -> str:
+        process = self.start(name, *overrides, profile=profile)
         try:
             status = process.wait(timeout=RUN_S)
         finally:

@@ -11,7 +11,7 @@ from verl_ext.profiles import composed, episode_limits
 OWN = ["--model", "m", "--out", "o"]
 
 
-@pytest.mark.parametrize("profile", ["cpu_135m", "rtx4090_3b", "h100x4_3b", "multinode"])
+@pytest.mark.parametrize("profile", ["cpu_135m", "gpu_135m", "rtx4090_3b", "h100x4_3b", "multinode"])
 def test_episodes_are_those_of_validation(profile: str) -> None:
     options = parser().parse_args(eval_arguments(composed(profile, []), OWN))
     played = generation_config(options)
