@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from kblampp.align import steps
 from kblampp.align.errors import AlignError
 from kblampp.align.providers import DEFAULT_HOST
-from kblampp.encoders.config import PRECISIONS
+from kblampp.encoders.config import PRECISIONS, Training
 from kblampp.encoders.errors import EncoderError
 
 DEFAULT_STUDENT = "hf:models/all-MiniLM-L6-v2"
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     build = command("build-dataset", steps.build_dataset_step, "write sentences, paraphrases, negatives")
     build.add_argument("--target", type=int, default=1000, help="sentences")
     build.add_argument("--distractors", type=int, default=10_000, help="further texts to search among")
+    build.add_argument("--texts", type=Path, help="a file of further texts to learn from, one a line")
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--llm-base-url", help="an OpenAI-compatible server that paraphrases, up to /v1")
     build.add_argument("--llm-model", default="default", help="its model")
@@ -69,16 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--host", default=DEFAULT_HOST, help="Ollama, or an address that ends with /v1")
     cache.add_argument("--model", default=DEFAULT_TEACHER, help="hf:FOLDER, or a server's model")
 
+    adapt = command("adapt-student", steps.adapt, "optional: teach a local student itself before its head")
+    _add_student(adapt)
+    adapt.add_argument("--out", type=Path, required=True, help="a new folder for the taught student")
+    adapt.add_argument("--training", choices=get_args(Training), default="lora", help="what of it is trained")
+    adapt.add_argument("--epochs", type=int, default=4)
+    adapt.add_argument("--batch-size", type=int, default=32)
+    adapt.add_argument("--lr", type=float, default=5e-4)
+    _add_loss(adapt)
+
     train = command("train", steps.train, "train the head on cached vectors")
     _add_student(train)
-    train.add_argument("--head", choices=("linear", "mlp"), default="linear")
     train.add_argument("--epochs", type=int, default=30)
     train.add_argument("--batch-size", type=int, default=64)
     train.add_argument("--lr", type=float, default=1e-3)
     train.add_argument("--weight-decay", type=float, default=1e-4)
-    train.add_argument("--mse-weight", type=float, default=0.1)
-    train.add_argument("--contrast-weight", type=float, default=0.0, help="of InfoNCE")
-    train.add_argument("--seed", type=int, default=0)
+    _add_loss(train)
 
     evaluate = command("eval", steps.evaluate_step, "compare head, closed forms and controls; write reports")
     _add_student(evaluate)
@@ -90,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--topk", type=int, default=5)
     demo.add_argument("--seed", type=int, default=0)
     return parser
+
+
+def _add_loss(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--head", choices=("linear", "mlp"), default="linear")
+    parser.add_argument("--mse-weight", type=float, default=0.1)
+    parser.add_argument("--contrast-weight", type=float, default=0.0, help="of InfoNCE")
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def _add_student(parser: argparse.ArgumentParser) -> None:

@@ -110,6 +110,18 @@ def build_distractors(num_wanted: int, sentences: Iterable[Sentence], seed: int 
     return list(made)
 
 
+def read_texts(path: Path, known: set[str]) -> list[str]:
+    """Texts of one's own, one a line, each once and without those of `known`.
+
+    Raises DatasetError for a file that cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the texts {path}: {error}; give a file with one a line") from error
+    return [text for text in dict.fromkeys(line.strip() for line in lines) if text and text not in known]
+
+
 def write_dataset(path: Path, sentences: Iterable[Sentence]) -> None:
     """One JSON object a line, whole or not at all."""
     write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in sentences))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from kblampp.align.closed_form import CLOSED_FORMS, constant_mean, random_projection, unit
-from kblampp.align.dataset import Sentence, of_split, unique_texts
+from kblampp.align.dataset import Sentence, of_split
 from kblampp.align.heads import AlignmentHead
 from kblampp.align.metrics import closeness, ranks, retrieval, shared_top
 from kblampp.align.vectors import Vectors
@@ -32,6 +32,7 @@ def evaluate(
     student: Vectors,
     teacher: Vectors,
     distractors: Sequence[str],
+    learned: Sequence[str],
     seed: int = 0,
 ) -> list[Row]:
     """Rows for the teacher itself, the raw student, the head, the closed forms and the controls.
@@ -41,14 +42,14 @@ def evaluate(
 
     Args:
         head: the trained one.
-        sentences: the data set; the closed forms learn from its training split.
+        sentences: the data set; its test split is compared on.
         student: vectors of all its texts, and of the distractors.
         teacher: the same, by the teacher.
         distractors: texts that are in no sentence of the data set.
+        learned: the texts that the head learned from; the closed forms learn from them too.
         seed: of the controls.
     """
-    train = unique_texts(of_split(sentences, "train"))
-    x, y = student.of(train), teacher.of(train)
+    x, y = student.of(learned), teacher.of(learned)
     trial = _Trial(of_split(sentences, "test"), student, teacher, distractors, unit(y).mean(axis=0), seed)
     rows = [Row("teacher", 0.0, trial.found_by_teacher()), Row("student, raw", 0.0, trial.found_raw())]
     rows.append(Row(f"{head.kind} head", 0.0, trial.figures(head)))

@@ -14,7 +14,7 @@ from kblampp.encoders.config import Precision
 
 DEFAULT_HOST = "http://127.0.0.1:11434"  # Ollama's
 TIMEOUT_S = 300.0  # the first request loads the model
-_IN_PROCESS = "hf:"
+IN_PROCESS = "hf:"
 
 
 class EmbeddingProvider(Protocol):
@@ -99,7 +99,7 @@ class LocalProvider:
         folder = Path(model)
         self._encoder = load_by_family(model, dtype=dtype, batch_size=batch_size, max_length=max_length)
         name = folder.name if folder.is_dir() else model
-        self.name = f"{_IN_PROCESS}{name}:{self._encoder.revision[:12]}:{dtype}"
+        self.name = f"{IN_PROCESS}{name}:{self._encoder.revision[:12]}:{dtype}"
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """See `EmbeddingProvider.embed`."""
@@ -113,8 +113,8 @@ def make_provider(
 
     A host that ends with `/v1` is spoken to as OpenAI's, any other as Ollama's.
     """
-    if model.startswith(_IN_PROCESS):
-        return LocalProvider(model.removeprefix(_IN_PROCESS), dtype)
+    if model.startswith(IN_PROCESS):
+        return LocalProvider(model.removeprefix(IN_PROCESS), dtype)
     if host.rstrip("/").endswith("/v1"):
         return OpenAIProvider(host, model, key)
     return OllamaProvider(host, model)

@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,19 +14,21 @@ import numpy as np
 
 from kblampp.align.closed_form import unit
 from kblampp.align.dataset import (
+    Sentence,
     build_dataset,
     build_distractors,
     of_split,
     read_dataset,
+    read_texts,
     unique_texts,
     write_dataset,
 )
-from kblampp.align.errors import DatasetError
+from kblampp.align.errors import AlignError, DatasetError
 from kblampp.align.evaluation import evaluate
 from kblampp.align.frames import read_frames
 from kblampp.align.heads import load_head, save_head
 from kblampp.align.paraphrasing import paraphrase
-from kblampp.align.providers import EmbeddingProvider, make_provider
+from kblampp.align.providers import IN_PROCESS, EmbeddingProvider, make_provider
 from kblampp.align.report import markdown, write_report
 from kblampp.align.training import TrainingConfig, train_head
 from kblampp.align.vectors import embed_all, load_vectors, save_vectors
@@ -58,16 +61,23 @@ def build_dataset_step(options: argparse.Namespace) -> str:
     frames = "".join(json.dumps(asdict(frame), ensure_ascii=False) + "\n" for frame in read_frames())
     write_text(data / "raw_sentences.jsonl", frames)
     write_text(data / "distractors.json", json.dumps(distractors, ensure_ascii=False, indent=0) + "\n")
+    further = read_texts(options.texts, {*unique_texts(sentences), *distractors}) if options.texts else []
+    write_text(data / "further_texts.json", json.dumps(further, ensure_ascii=False, indent=0) + "\n")
     return (
         f"{len(sentences):,} sentences ({len(split['train']):,} train, {len(split['test']):,} test), "
-        f"{len(unique_texts(sentences)):,} texts, {len(distractors):,} distractors in {data}"
+        f"{len(unique_texts(sentences)):,} texts, {len(distractors):,} distractors, {len(further):,} further "
+        f"texts to learn from in {data}"
     )
 
 
 def cache_teacher(options: argparse.Namespace) -> str:
     """Asks the teacher for the vector of every text; those that are kept already are not asked for."""
     data = options.folder / "data"
-    texts = [*unique_texts(read_dataset(data / "dataset.jsonl")), *_distractors(data)]
+    texts = [
+        *unique_texts(read_dataset(data / "dataset.jsonl")),
+        *_texts(data / "distractors.json"),
+        *_texts(data / "further_texts.json"),
+    ]
     provider = make_provider(options.model, options.host, options.key, options.dtype)
     vectors = embed_all(provider, texts, data / "vectors.sqlite", "teacher")
     if vectors.s_per_1000 is None and (data / "teacher_index.json").is_file():
@@ -78,20 +88,50 @@ def cache_teacher(options: argparse.Namespace) -> str:
     return f"{len(vectors.rows):,} vectors of {vectors.name}, {vectors.matrix.shape[1]} dimensions, in {data}"
 
 
+def adapt(options: argparse.Namespace) -> str:
+    """Teaches a local student itself, through a head that is thrown away, and writes it as a model."""
+    from kblampp.align.adapting import AdaptingConfig, adapt_student, save_student
+    from kblampp.encoders.loading import load_by_family
+
+    if not options.student_model.startswith(IN_PROCESS):
+        raise AlignError(
+            f"--student-model {options.student_model} is a server's; only hf: models can be taught"
+        )
+    if options.out.exists():
+        raise AlignError(f"{options.out} is there already; give a new folder with --out")
+    config = AdaptingConfig(
+        training=options.training,
+        num_epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.lr,
+        head=_training_config(options),
+        seed=options.seed,
+    )
+    data = options.folder / "data"
+    texts = _learned(data, read_dataset(data / "dataset.jsonl"))
+    wanted = load_vectors(data, "teacher").of(texts)
+    encoder = load_by_family(options.student_model.removeprefix(IN_PROCESS), dtype=options.dtype)
+    started = time.perf_counter()
+    cosine = adapt_student(encoder, texts, wanted, config)
+    save_student(encoder, options.out)
+    return (
+        f"{options.training} training on {len(texts):,} texts, {time.perf_counter() - started:.0f} s, cosine "
+        f"{cosine:.3f} on those kept aside, in {options.out}; its head: kblampp-align train --student-model "
+        f"hf:{options.out}"
+    )
+
+
 def train(options: argparse.Namespace) -> str:
     """Trains the head on the training sentences, from cached vectors alone on the teacher's side."""
-    config = TrainingConfig(
-        kind=options.head,
+    config = replace(
+        _training_config(options),
         num_epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.lr,
         weight_decay=options.weight_decay,
-        mse_weight=options.mse_weight,
-        contrast_weight=options.contrast_weight,
-        seed=options.seed,
     )
     data, artifacts = options.folder / "data", options.folder / "artifacts"
-    texts = unique_texts(of_split(read_dataset(data / "dataset.jsonl"), "train"))
+    texts = _learned(data, read_dataset(data / "dataset.jsonl"))
     teacher = load_vectors(data, "teacher")
     wanted = teacher.of(texts)
     student = embed_all(_student(options), texts, data / "vectors.sqlite", "student")
@@ -114,14 +154,15 @@ def train(options: argparse.Namespace) -> str:
 def evaluate_step(options: argparse.Namespace) -> str:
     """Compares on the test sentences, and writes the reports."""
     data = options.folder / "data"
-    sentences, distractors = read_dataset(data / "dataset.jsonl"), _distractors(data)
+    sentences, distractors = read_dataset(data / "dataset.jsonl"), _texts(data / "distractors.json")
+    learned = _learned(data, sentences)
     head, about = load_head(options.folder / "artifacts" / "align_head.safetensors")
     teacher = load_vectors(data, "teacher")
     provider = _student(options)
     _check_student(provider, about)
-    texts = [*unique_texts(sentences), *distractors]
+    texts = [*unique_texts(sentences), *distractors, *learned]
     student = embed_all(provider, texts, data / "vectors.sqlite", "student")
-    rows = evaluate(head, sentences, student, teacher, distractors, options.seed)
+    rows = evaluate(head, sentences, student, teacher, distractors, learned, options.seed)
     # The student's own speed, now and on this machine; the teacher's is that of when it was asked.
     queries = [text for one in of_split(sentences, "test") for text in one.paraphrases]
     started = time.perf_counter()
@@ -160,6 +201,15 @@ def demo(options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def _training_config(options: argparse.Namespace) -> TrainingConfig:
+    return TrainingConfig(
+        kind=options.head,
+        mse_weight=options.mse_weight,
+        contrast_weight=options.contrast_weight,
+        seed=options.seed,
+    )
+
+
 def _student(options: argparse.Namespace) -> EmbeddingProvider:
     return make_provider(options.student_model, options.student_host, options.key, options.dtype)
 
@@ -172,8 +222,13 @@ def _check_student(student: EmbeddingProvider, about: dict[str, object]) -> None
         )
 
 
-def _distractors(data: Path) -> list[str]:
-    path = data / "distractors.json"
+def _learned(data: Path, sentences: Sequence[Sentence]) -> list[str]:
+    """What maps and students learn from: the training sentences' texts, and further ones."""
+    own = unique_texts(of_split(sentences, "train"))
+    return list(dict.fromkeys([*own, *_texts(data / "further_texts.json")]))
+
+
+def _texts(path: Path) -> list[str]:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

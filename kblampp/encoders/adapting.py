@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 from peft import LoraConfig, TaskType
 from torch import nn
 
+from kblampp.encoders.config import Training
 from kblampp.encoders.errors import EncoderError, FullFineTuningRefused
 from kblampp.encoders.text_encoder import TextEncoder
 
 logger = logging.getLogger(__name__)
-Training = Literal["lora", "full"]
 ADAPTER = "default"
 
 

@@ -12,6 +12,7 @@ from kblampp.encoders.errors import EncoderError
 from kblampp.encoders.families import POOLINGS, Kind, Pooling
 
 Precision = Literal["float32", "bfloat16"]
+Training = Literal["lora", "full"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
