@@ -25,7 +25,7 @@ MODULE = re.compile(r"python3? -m ((?:kg_r1|verl_ext|kblampp)[\w.]*)")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)\b")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][\w-]*)")
 STEP = re.compile(r"kblampp-align ([a-z][a-z-]*)")
-STEPS = ("env-check", "build-dataset", "cache-teacher", "train", "eval", "demo")
+STEPS = ("env-check", "build-dataset", "cache-teacher", "adapt-student", "train", "eval", "demo")
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 SUBCOMMANDS: dict[str, tuple[str | None, ...]] = {
     "kg_r1.data.build": ("world", "metaqa", "store", "walks"),
