@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +13,12 @@ from torch import Tensor, nn
 
 from kblampp.align.errors import AlignError
 from kblampp.align.heads import AlignmentHead
-from kblampp.align.training import VALIDATION_SHARE, TrainingConfig, alignment_loss
+from kblampp.align.training import VALIDATION_SHARE, TrainingConfig, alignment_loss, train_epochs
 from kblampp.encoders.adapting import ADAPTER, make_trainable
 from kblampp.encoders.config import Training
 from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.files import whole_folder
 
-logger = logging.getLogger(__name__)
 MAX_NORM = 1.0  # of a gradient
 
 
@@ -78,18 +75,12 @@ def adapt_student(
     head.standardise(before)
     run = _Run(encoder, head, texts, targets, config)
     run.prepare(num_steps=config.num_epochs * -(-len(learned) // config.batch_size))
-    best, best_state, started = -2.0, run.state(), time.monotonic()
-    for epoch in range(1, config.num_epochs + 1):
+
+    def learn() -> None:
         for batch in learned[torch.randperm(len(learned))].split(config.batch_size):
             run.step(batch.tolist())
-        cosine = run.cosine(kept)
-        if cosine > best:
-            best, best_state = cosine, run.state()
-        left_s = (time.monotonic() - started) / epoch * (config.num_epochs - epoch)
-        logger.info("epoch %d of %d: cosine %.4f, %.0f s left", epoch, config.num_epochs, cosine, left_s)
-    encoder.model.load_state_dict(best_state)
-    encoder.model.eval()
-    return best
+
+    return train_epochs(encoder.model, config.num_epochs, learn, lambda: run.cosine(kept))
 
 
 class _Run:
@@ -133,13 +124,9 @@ class _Run:
         self._schedule.step()
 
     def cosine(self, rows: list[int]) -> float:
-        self._encoder.model.eval()
         vectors = self._encoder.encode([self._texts[row] for row in rows])
         mapped = torch.from_numpy(self._head.apply_to(vectors))
         return float(nn.functional.cosine_similarity(mapped, self._targets[rows]).mean())
-
-    def state(self) -> dict[str, Tensor]:
-        return {name: value.clone() for name, value in self._encoder.model.state_dict().items()}
 
 
 def save_student(encoder: TextEncoder, folder: Path) -> None:

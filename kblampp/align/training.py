@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,20 +64,38 @@ def train_head(student: np.ndarray, teacher: np.ndarray, config: TrainingConfig)
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    best, best_state, started = -2.0, head.state_dict(), time.monotonic()
-    for epoch in range(1, config.num_epochs + 1):
+
+    def learn() -> None:
         for batch in learned[torch.randperm(len(learned))].split(config.batch_size):
             optimiser.zero_grad()
             alignment_loss(head(x[batch]), y[batch], config).backward()
             optimiser.step()
+
+    def cosine() -> float:
         with torch.inference_mode():
-            cosine = float(nn.functional.cosine_similarity(head(x[kept]), y[kept]).mean())
-        if cosine > best:
-            best, best_state = cosine, {name: value.clone() for name, value in head.state_dict().items()}
-        left_s = (time.monotonic() - started) / epoch * (config.num_epochs - epoch)
-        logger.info("epoch %d of %d: cosine %.4f, %.0f s left", epoch, config.num_epochs, cosine, left_s)
-    head.load_state_dict(best_state)
+            return float(nn.functional.cosine_similarity(head(x[kept]), y[kept]).mean())
+
+    train_epochs(head, config.num_epochs, learn, cosine)
     return head.eval()
+
+
+def train_epochs(
+    module: nn.Module, num_epochs: int, learn: Callable[[], None], cosine: Callable[[], float]
+) -> float:
+    """Calls `learn` once an epoch, and leaves in `module` the weights of the epoch with the best `cosine`.
+
+    Logs a line an epoch with the seconds left. Returns the best cosine.
+    """
+    best, best_state, started = -2.0, module.state_dict(), time.monotonic()
+    for epoch in range(1, num_epochs + 1):
+        learn()
+        reached = cosine()
+        if reached > best:
+            best, best_state = reached, {name: value.clone() for name, value in module.state_dict().items()}
+        left_s = (time.monotonic() - started) / epoch * (num_epochs - epoch)
+        logger.info("epoch %d of %d: cosine %.4f, %.0f s left", epoch, num_epochs, reached, left_s)
+    module.load_state_dict(best_state)
+    return best
 
 
 def alignment_loss(mapped: Tensor, teacher: Tensor, config: TrainingConfig) -> Tensor:
