@@ -16,12 +16,11 @@ from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import device_of, load_answer_format, load_model, load_retriever
-from kblampp.name_words import hashed_words
+from kblampp.query_tensors import QueryTensors, encode_queries
 from kblampp.questions import REFUSAL
 from kblampp.quintuples import Quintuple
 from kblampp.retriever import Retriever
-from kblampp.selector import QueryTensors, Selection
-from kblampp.time_features import as_days
+from kblampp.selector import Selection
 from kblampp.time_window import TIMELESS, TimeWindow
 
 
@@ -90,15 +89,13 @@ class QuestionAnswerer:
 
     def encode(self, queries: Sequence[Query]) -> QueryTensors:
         """The questions as the selector reads them."""
-        texts = [query.question for query in queries]
-        vectors = self.encoder.encode(texts, as_queries=True, normalise=True)
-        days = as_days(query.time for query in queries)
-        words = hashed_words(texts, None)
-        return QueryTensors(
-            torch.from_numpy(vectors).to(self.device),
-            torch.from_numpy(days).long().to(self.device),
-            torch.from_numpy(words).long().to(self.device),
+        encoded = encode_queries(
+            [query.question for query in queries],
+            [query.time for query in queries],
+            self.encoder,
+            self.retriever.names,
         )
+        return encoded.to(self.device)
 
     @torch.no_grad()
     def select(

@@ -1,96 +1,140 @@
-"""Which facts are looked at for a question: the nearest of the index, and those that they lead to."""
+"""Which facts are looked at for a question: those of the entities it names, the nearest of the index, and
+those that they lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
 from kblampp.kb_store import NO_ENTITY, KBStore
 from kblampp.knowledge_index import KnowledgeIndex
+from kblampp.relation_paths import Path, RelationPaths
 
-MAX_PARENTS = 8
+MAX_OF_ENTITY = 64
+"""Facts about one named entity."""
+MAX_PARENTS = 12
 """Facts of a step whose tails are followed."""
-MAX_CHILDREN = 32
+MAX_CHILDREN = 48
 """Facts that one step adds."""
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Rows of facts for B questions, padded to C."""
+class Found:
+    """How a fact was come by."""
 
-    rows: np.ndarray  # int64 [B, C]; padding repeats a row
-    is_real: np.ndarray  # bool [B, C]
-    depth: np.ndarray  # int64 [B, C]: 0 from the index, n after n steps
+    root: int
+    """The row of the fact about the question's entity from which it was reached; its own at depth 0."""
+    path: Path
+    """The relations from there to its own."""
+
+    @property
+    def depth(self) -> int:
+        """How many tails were followed."""
+        return len(self.path) - 1
 
 
-def find_candidates(
-    store: KBStore,
-    index: KnowledgeIndex,
-    queries: np.ndarray,
-    num_candidates: int,
-    num_hops: int,
-    must_have: Sequence[Sequence[int]] | None = None,
-    without: Sequence[Sequence[int]] | None = None,
-) -> Candidates:
-    """The candidates of each question.
+@dataclass(frozen=True)
+class Asked:
+    """What is looked for, of one question."""
+
+    query: np.ndarray  # float32 [d], of length 1: among the keys
+    path_query: np.ndarray  # float32 [d], of length 1: among relation paths
+    entities: tuple[int, ...] = ()
+    """That it names."""
+    must_have: tuple[int, ...] = ()
+    """Rows that must be found, a chain in its order, for training; added where they are missing."""
+    without: frozenset[int] = frozenset()
+    """Rows that must not be found; nor is what only they lead to."""
+
+
+class CandidateFinder:
+    """Looks for the candidates of questions.
 
     Args:
         store: the facts.
         index: over their keys.
-        queries: float32 [B, d], of length 1.
+        paths: vectors of their relations, one after the other.
         num_candidates: how many the index gives.
         num_hops: a question may take that many facts, so tails are followed one step fewer.
-        must_have: rows that each question must have among them, for training; put in where they are missing.
-        without: rows that each question must not have; what only they lead to is not found either.
     """
-    num_more = max(map(len, without), default=0) if without else 0
-    _, nearest = index.search(queries, num_candidates + num_more)
-    chosen = []
-    for number, query in enumerate(queries):
-        gone = set(without[number]) if without else set()
-        found = [row for row in nearest[number].tolist() if row not in gone]
-        rows = dict.fromkeys(found[:num_candidates], 0)
-        frontier = list(rows)[:MAX_PARENTS]
-        for depth in range(1, num_hops):
-            new = _children(store, query, frontier, gone.union(rows))
-            rows.update(dict.fromkeys(new, depth))
-            frontier = new[:MAX_PARENTS]
-        for row in must_have[number] if must_have else ():
-            if row not in gone:
-                rows.setdefault(row, 0)
-        chosen.append(rows)
-    return _padded(chosen)
 
+    def __init__(
+        self,
+        store: KBStore,
+        index: KnowledgeIndex,
+        paths: RelationPaths,
+        *,
+        num_candidates: int,
+        num_hops: int,
+    ) -> None:
+        self.store = store
+        self.index = index
+        self.paths = paths
+        self.num_candidates = num_candidates
+        self.num_hops = num_hops
 
-def _children(
-    store: KBStore, query: np.ndarray, parents: Sequence[int], known: AbstractSet[int]
-) -> list[int]:
-    """Facts about the tails of `parents`, nearest to the query first, without those that are known."""
-    if not parents:
-        return []
-    tails = np.unique(store.array("entities")[np.asarray(parents)][:, 1])
-    found = [store.with_head(int(tail)) for tail in tails if tail != NO_ENTITY]
-    rows = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
-    rows = np.array([row for row in rows.tolist() if row not in known], dtype=np.int64)
-    if not len(rows):
-        return []
-    scores = store.array("K")[rows].astype(np.float32) @ query
-    best: list[int] = rows[np.argsort(-scores, kind="stable")[:MAX_CHILDREN]].tolist()
-    return best
+    def find(self, questions: Sequence[Asked]) -> list[dict[int, Found]]:
+        """The candidates of each question by row, those of the entities it names first."""
+        if not questions:
+            return []
+        num_more = max(len(asked.without) for asked in questions)
+        queries = np.stack([asked.query for asked in questions])
+        _, nearest = self.index.search(queries, self.num_candidates + num_more)
+        return [self._of(asked, near.tolist()) for asked, near in zip(questions, nearest, strict=True)]
 
+    def _of(self, asked: Asked, nearest: list[int]) -> dict[int, Found]:
+        near = [row for row in nearest if row not in asked.without][: self.num_candidates]
+        by_key = {row: Found(row, self._path(row)) for row in near}
+        named = {
+            row: Found(row, self._path(row))
+            for entity in asked.entities
+            for row in self.store.with_head(entity).tolist()
+            if row not in asked.without
+        }
+        found = dict(self._best(asked, named, MAX_OF_ENTITY * max(1, len(asked.entities)))) or by_key
+        parents = list(found.items())[:MAX_PARENTS]
+        for _ in range(1, self.num_hops):
+            children = self._best(asked, self._children(parents, asked.without.union(found)), MAX_CHILDREN)
+            found = found | dict(children)
+            parents = children[:MAX_PARENTS]
+        # A fact that a named entity leads to is taken as that, though its key be near as well.
+        found = found | {row: it for row, it in by_key.items() if row not in found}
+        self._add_chain(found, asked)
+        return found
 
-def _padded(chosen: Sequence[dict[int, int]]) -> Candidates:
-    width = max([1, *(len(rows) for rows in chosen)])
-    shape = (len(chosen), width)
-    rows = np.zeros(shape, dtype=np.int64)
-    depth = np.zeros(shape, dtype=np.int64)
-    is_real = np.zeros(shape, dtype=bool)
-    for number, found in enumerate(chosen):
-        rows[number, : len(found)] = list(found)
-        rows[number, len(found) :] = next(iter(found), 0)
-        depth[number, : len(found)] = list(found.values())
-        is_real[number, : len(found)] = True
-    return Candidates(rows, is_real, depth)
+    def _children(self, parents: Sequence[tuple[int, Found]], known: frozenset[int]) -> dict[int, Found]:
+        """Facts about the tails of `parents` without those that are known, each by its first parent."""
+        children: dict[int, Found] = {}
+        for parent_row, parent in parents:
+            tail = int(self.store.array("entities")[parent_row, 1])
+            for row in self.store.with_head(tail).tolist():
+                if row not in known:
+                    children.setdefault(row, Found(parent.root, (*parent.path, *self._path(row))))
+        return children
+
+    def _best(self, asked: Asked, found: dict[int, Found], most: int) -> list[tuple[int, Found]]:
+        """Those whose paths are nearest to the question, best first."""
+        if not found:
+            return []
+        different = list({it.path for it in found.values()})
+        nearness = dict(zip(different, self.paths.vectors(different) @ asked.path_query, strict=True))
+        return sorted(found.items(), key=lambda item: -nearness[item[1].path])[:most]
+
+    def _add_chain(self, found: dict[int, Found], asked: Asked) -> None:
+        last: Found | None = None
+        tail = NO_ENTITY
+        for row in asked.must_have:
+            head, next_tail = self.store.array("entities")[row].tolist()
+            own = self._path(row)
+            leads_here = last is not None and head == tail and len(last.path) < self.num_hops
+            through = (
+                Found(last.root, last.path + own) if last is not None and leads_here else Found(row, own)
+            )
+            if row not in asked.without:
+                last = found.setdefault(row, through)
+            tail = next_tail
+
+    def _path(self, row: int) -> Path:
+        return (int(self.store.array("relations")[row]),)

@@ -52,6 +52,8 @@ class PipelineConfig:
     num_dev_questions: int = 300
     num_test_questions: int = 300
     share_multi_hop: float = 0.2
+    share_multi_hop_train: float | None = 0.4
+    """Of the training questions: chains take more examples than facts. None: as the others."""
     share_temporal: float = 0.15
     share_unanswerable: float = 0.1
     is_confusable: bool = False
@@ -61,6 +63,11 @@ class PipelineConfig:
     llm_base_url: str | None = None
     """An OpenAI-compatible endpoint that writes the sentences of a synthetic world; None: a grammar does."""
     llm_model: str | None = None
+
+    def share_multi_hop_of(self, split: str) -> float:
+        """Of the questions of a split."""
+        of_train = self.share_multi_hop_train
+        return self.share_multi_hop if split != "train" or of_train is None else of_train
 
 
 @dataclass
@@ -85,8 +92,8 @@ class LossConfig:
     attention: float = 1.0
     time: float = 0.1
     path: float = 0.0
-    identity: float = 3.0
-    """Holds the query map near the identity, so that relations never seen are still found."""
+    identity: float = 10.0
+    """Holds the query maps near the identity, so that relations never seen are still found."""
 
 
 @dataclass
@@ -158,6 +165,8 @@ class Config:
     """Candidates are widened by facts whose head is a tail found before, that many facts deep."""
     use_graph: bool = True
     """Relational attention over the chosen facts."""
+    rho: float = 1.0
+    """Weight of the path score."""
     gamma: float = 1.0
     """Weight of the context score."""
     eta: float = 1.0

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from kblampp.kb_store import NO_ENTITY, FactTensors
 
 EDGES = ("itself", "same head", "leads to", "comes from", "earlier", "later")
-_NUM_DEPTHS = 3
-NUM_FITS = 6
+NUM_DEPTHS = 3
+"""Depths told apart: candidates that were reached over two tails or more count alike."""
+NUM_FITS = 11
 """Numbers that say how a fact fits a question."""
 
 
@@ -87,7 +88,7 @@ class GraphReasoning(nn.Module):
     def __init__(self, d: int, width: int = 96, num_layers: int = 2, num_heads: int = 4) -> None:
         super().__init__()
         self.fits = nn.Sequential(nn.Linear(NUM_FITS, width), nn.GELU(), nn.Linear(width, width))
-        self.depth = nn.Embedding(_NUM_DEPTHS, width)
+        self.depth = nn.Embedding(NUM_DEPTHS, width)
         self.layers = nn.ModuleList(_Layer(width, num_heads) for _ in range(num_layers))
         self.to_score = nn.Linear(width, 1)
         self.to_key = nn.Linear(width, d)
@@ -106,7 +107,7 @@ class GraphReasoning(nn.Module):
             depth: int [B, K]: how many tails were followed to find the fact.
             is_real: bool [B, K]; what is not is neither asked nor heard.
         """
-        x = self.fits(fits) + self.depth(depth.clamp(max=_NUM_DEPTHS - 1))
+        x = self.fits(fits) + self.depth(depth.clamp(max=NUM_DEPTHS - 1))
         edges = edges_of(facts)
         itself = edges[..., :1]
         heard = (is_real[:, :, None] & is_real[:, None])[..., None]

@@ -17,7 +17,7 @@ from kblampp.errors import ArtefactMissing, ArtefactStale
 from kblampp.files import write_text
 from kblampp.quintuples import Quintuple
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 NO_ENTITY = -1
 NO_TOKEN = -1
@@ -36,6 +36,9 @@ ARRAYS = {
     "offsets": "int64 [N]: where in facts.jsonl a fact begins",
 }
 FACTS = "facts.jsonl"
+RELATIONS = "relations.json"
+"""The names of the relations, by number."""
+FILES = (*(f"{name}.npy" for name in ARRAYS), FACTS, RELATIONS)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class KBStore:
     def __init__(self, folder: Path, *, verify: bool = False) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        for name in (*(f"{name}.npy" for name in ARRAYS), FACTS):
+        for name in FILES:
             path = folder / name
             if not path.is_file():
                 raise ArtefactMissing(f"{path} is not there; python -m kblampp.offline.encode_kv makes it")
@@ -118,6 +121,12 @@ class KBStore:
             raise IndexError(f"there is no row {row}; there are {len(self)}")
         self._facts.seek(int(self._arrays["offsets"][row]))
         return Quintuple.from_json(json.loads(self._facts.readline()))
+
+    @cached_property
+    def relation_names(self) -> list[str]:
+        """The relations, by number."""
+        names: list[str] = json.loads((self.folder / RELATIONS).read_text(encoding="utf-8"))
+        return names
 
     @cached_property
     def row_of(self) -> dict[str, int]:

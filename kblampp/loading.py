@@ -20,6 +20,7 @@ from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.kb_store import KBStore
 from kblampp.knowledge_index import load_index
 from kblampp.questions import REFUSAL
+from kblampp.relation_paths import RelationPaths
 from kblampp.retriever import Retriever
 from kblampp.selector import KBSelector
 
@@ -75,6 +76,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
     torch.manual_seed(config.train.seed)
     selector = KBSelector(
         config.d_k,
+        rho=config.rho,
         gamma=config.gamma,
         eta=config.eta,
         delta=config.delta,
@@ -132,7 +134,8 @@ def load_retriever(config: Config, encoder: TextEncoder, answers: AnswerFormat) 
         )
     index = load_index(store, config.store)
     logger.info("%d facts in %s, %s search", len(store), store.folder, index.kind)
-    return Retriever(store, index, num_candidates=config.num_candidates, num_hops=config.num_hops)
+    paths = RelationPaths(encoder, store.relation_names, store.array("R"))
+    return Retriever(store, index, paths, num_candidates=config.num_candidates, num_hops=config.num_hops)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from kblampp.candidates import find_candidates
-from kblampp.kb_store import FactTensors, KBStore
+from kblampp.candidates import Asked, CandidateFinder, Found
+from kblampp.entity_names import EntityNames
+from kblampp.kb_store import NO_ENTITY, KBStore
 from kblampp.knowledge_index import KnowledgeIndex
-from kblampp.selector import KBSelector, QueryTensors, Selection
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """C candidates of each of B questions."""
-
-    facts: FactTensors
-    depth: Tensor  # int64 [B, C]
-    is_real: Tensor  # bool [B, C]
-
-    def is_among(self, wanted: Sequence[Sequence[int]]) -> Tensor:
-        """bool [B, C]: the candidate's row is one of those wanted for its question."""
-        rows = self.facts.rows
-        marks = torch.zeros_like(self.is_real)
-        for number, some in enumerate(wanted):
-            for row in some:
-                marks[number] |= rows[number] == row
-        return marks & self.is_real
+from kblampp.query_tensors import QueryTensors
+from kblampp.relation_paths import RelationPaths
+from kblampp.retrieved import Retrieved
+from kblampp.selector import KBSelector, Selection
 
 
 class Retriever:
@@ -38,20 +23,29 @@ class Retriever:
     Args:
         store: the facts.
         index: over their keys.
+        paths: vectors of their relations, one after the other.
         num_candidates: how many the index gives.
         num_hops: how many facts a question may take.
     """
 
-    def __init__(self, store: KBStore, index: KnowledgeIndex, *, num_candidates: int, num_hops: int) -> None:
+    def __init__(
+        self,
+        store: KBStore,
+        index: KnowledgeIndex,
+        paths: RelationPaths,
+        *,
+        num_candidates: int,
+        num_hops: int,
+    ) -> None:
         self.store = store
         self.index = index
-        self.num_candidates = num_candidates
-        self.num_hops = num_hops
+        self.names = EntityNames(store)
+        self.finder = CandidateFinder(store, index, paths, num_candidates=num_candidates, num_hops=num_hops)
 
     def retrieve(
         self,
         selector: KBSelector,
-        vectors: Tensor,
+        query: QueryTensors,
         must_have: Sequence[Sequence[int]] | None = None,
         without: Sequence[Sequence[int]] | None = None,
     ) -> Retrieved:
@@ -59,20 +53,48 @@ class Retriever:
 
         Args:
             selector: maps the questions into the space of the keys.
-            vectors: float [B, d], of length 1.
+            query: B questions.
             must_have: rows that are among the candidates whatever the index says, for training.
             without: rows that are treated as if the store did not have them.
         """
         with torch.no_grad():
-            queries = selector.query_map(vectors).float().cpu().numpy()
-        found = find_candidates(
-            self.store, self.index, queries, self.num_candidates, self.num_hops, must_have, without
-        )
-        device = vectors.device
+            queries = selector.query_map(query.vectors).float().cpu().numpy()
+            path_queries = selector.path_map(query.masked).float().cpu().numpy()
+        entities = query.entities.tolist()
+        asked = [
+            Asked(
+                query=queries[number],
+                path_query=path_queries[number],
+                entities=tuple(it for it in entities[number] if it != NO_ENTITY),
+                must_have=tuple(must_have[number]) if must_have else (),
+                without=frozenset(without[number]) if without else frozenset(),
+            )
+            for number in range(len(query))
+        ]
+        return self._as_tensors(self.finder.find(asked), query.vectors.device)
+
+    def _as_tensors(self, found: list[dict[int, Found]], device: torch.device) -> Retrieved:
+        width = max([1, *map(len, found)])
+        shape = (len(found), width)
+        rows, roots, depth, which = (np.zeros(shape, dtype=np.int64) for _ in range(4))
+        is_real = np.zeros(shape, dtype=bool)
+        numbers: dict[tuple[int, ...], int] = {}
+        for number, some in enumerate(found):
+            n = len(some)
+            rows[number, :n] = list(some)
+            rows[number, n:] = next(iter(some), 0)
+            roots[number, :n] = [it.root for it in some.values()]
+            depth[number, :n] = [it.depth for it in some.values()]
+            which[number, :n] = [numbers.setdefault(it.path, len(numbers)) for it in some.values()]
+            is_real[number, :n] = True
+        paths = self.finder.paths.views(list(numbers) or [()])
+        root_words = self.store.array("name_words")[roots].astype(np.int64)
         return Retrieved(
-            self.store.take(found.rows, device),
-            torch.from_numpy(found.depth).to(device),
-            torch.from_numpy(found.is_real).to(device),
+            facts=self.store.take(rows, device),
+            depth=torch.from_numpy(depth).to(device),
+            is_real=torch.from_numpy(is_real).to(device),
+            root_words=torch.from_numpy(root_words).to(device),
+            paths=torch.from_numpy(paths[which].astype(np.float32)).to(device),
         )
 
     def select(
@@ -83,6 +105,5 @@ class Retriever:
         without: Sequence[Sequence[int]] | None = None,
     ) -> Selection:
         """Retrieves and chooses k facts."""
-        found = self.retrieve(selector, query.vectors, without=without)
-        selection: Selection = selector(query, found.facts, found.depth, found.is_real, k)
+        selection: Selection = selector(query, self.retrieve(selector, query, without=without), k)
         return selection

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from kblampp.graph_reasoning import GraphReasoning
+from kblampp.graph_reasoning import NUM_DEPTHS, NUM_FITS, GraphReasoning, Reasoned
 from kblampp.kb_store import FactTensors
+from kblampp.query_tensors import QueryTensors
+from kblampp.retrieved import Retrieved
 from kblampp.scorers import ContextScorer, NameScorer, QueryMap, SemanticScorer, TimeScorer
 
 _UNTRAINED_MARGIN = 4.0
+MAX_REASONED = 96
+_SPREAD = 10.0
+"""Cosines of a question with facts differ by about a tenth: brought to the size of the other numbers."""
 NO_SCORE = -1e4
 """Of what is no candidate. Not -inf: the gradient of a temperature would be 0 times infinity."""
-
-
-@dataclass(frozen=True)
-class QueryTensors:
-    """B questions, encoded."""
-
-    vectors: Tensor  # float32 [B, d], of length 1
-    asked: Tensor  # int64 [B, 2]: the time that each asks about, in days
-    words: Tensor  # int64 [B, W]: their words as numbers
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,7 @@ class _Terms:
     """What scores are made of, float [B, C] each, and what graph reasoning reads, float [B, C, NUM_FITS]."""
 
     semantic: Tensor
+    path: Tensor
     context: Tensor
     time: Tensor
     named: Tensor
@@ -55,12 +52,14 @@ class _Terms:
 
 
 class KBSelector(nn.Module):
-    """score = z . k / sqrt(d) + gamma * s_context + eta * s_time + delta * s_name, and what reasoning adds.
+    """score = z . k / sqrt(d) + rho * s_path + gamma * s_context + eta * s_time + delta * s_name, and beside
+    these what each of them and of the frozen vectors' own cosines is worth at a candidate's depth, and what
+    reasoning adds.
 
     Args:
         d: dimensions of keys and questions.
-        gamma, eta, delta, temperature: to start with.
-        is_learnable: whether those four learn.
+        rho, gamma, eta, delta, temperature: to start with.
+        is_learnable: whether those five learn.
         use_graph: relational attention over the candidates.
     """
 
@@ -68,6 +67,7 @@ class KBSelector(nn.Module):
         self,
         d: int,
         *,
+        rho: float = 1.0,
         gamma: float = 1.0,
         eta: float = 1.0,
         delta: float = 2.0,
@@ -77,73 +77,94 @@ class KBSelector(nn.Module):
     ) -> None:
         super().__init__()
         self.query_map = QueryMap(d)
+        self.path_map = QueryMap(d)
         self.semantic = SemanticScorer()
         self.context = ContextScorer()
         self.time = TimeScorer()
         self.name = NameScorer()
+        self.rho = nn.Parameter(torch.tensor(rho), requires_grad=is_learnable)
         self.gamma = nn.Parameter(torch.tensor(gamma), requires_grad=is_learnable)
         self.eta = nn.Parameter(torch.tensor(eta), requires_grad=is_learnable)
         self.delta = nn.Parameter(torch.tensor(delta), requires_grad=is_learnable)
         self.log_temperature = nn.Parameter(torch.tensor(temperature).log(), requires_grad=is_learnable)
+        self.by_depth = nn.Embedding(NUM_DEPTHS, NUM_FITS + 1)
         self.null = nn.Linear(4, 1)
         with torch.no_grad():
+            self.by_depth.weight.zero_()
             self.null.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
             self.null.bias.fill_(-_UNTRAINED_MARGIN)
         self.graph = GraphReasoning(d) if use_graph else None
 
-    def score(
-        self, query: QueryTensors, facts: FactTensors, depth: Tensor, is_real: Tensor
-    ) -> tuple[Tensor, FactTensors]:
+    def score(self, query: QueryTensors, found: Retrieved) -> tuple[Tensor, FactTensors]:
         """Scores of all candidates and the null fact, float [B, C + 1], and the facts as reasoning left them.
 
         Args:
             query: B questions.
-            facts: candidates [B, C].
-            depth: int [B, C]: how many tails were followed.
-            is_real: bool [B, C].
+            found: their candidates.
         """
-        terms = self._terms(query, facts)
-        scores = (
-            terms.semantic + self.gamma * terms.context + self.eta * terms.time + self.delta * terms.named
-        )
+        terms, facts = self._terms(query, found), found.facts
+        scores = terms.semantic + self.rho * terms.path + self.gamma * terms.context
+        scores = scores + self.eta * terms.time + self.delta * terms.named
+        worth = self.by_depth(found.depth.clamp(max=NUM_DEPTHS - 1))
+        scores = scores + (worth[..., :-1] * terms.fits).sum(-1) + worth[..., -1]
         null = torch.zeros_like(scores)
         if self.graph is not None:
-            reasoned = self.graph(facts, terms.fits, depth, is_real)
-            scores, null = scores + reasoned.to_score, reasoned.to_null
-            facts = _added(facts, reasoned.to_key, reasoned.to_value)
-        scores = scores.masked_fill(~is_real, NO_SCORE)
-        of_null = self._null_score(scores, terms.named * is_real)
+            scores, null, facts = self._reason(found, scores, terms.fits)
+        scores = scores.masked_fill(~found.is_real, NO_SCORE)
+        of_null = self._null_score(scores, terms.named * found.is_real)
         of_null = of_null + null.gather(1, scores.argmax(-1, keepdim=True))
         return torch.cat([scores, of_null], -1), facts
 
-    def _terms(self, query: QueryTensors, facts: FactTensors) -> _Terms:
-        question = query.vectors
+    def _reason(self, found: Retrieved, scores: Tensor, fits: Tensor) -> tuple[Tensor, Tensor, FactTensors]:
+        """Scores of candidates, what each adds to the null fact's as the best, and facts, after reasoning.
+
+        The best MAX_REASONED candidates are reasoned over: attention grows with the square of their number.
+        """
+        assert self.graph is not None
+        order = scores.detach().masked_fill(~found.is_real, NO_SCORE)
+        places = order.topk(min(MAX_REASONED, scores.shape[1]), dim=-1).indices
+        reasoned = self.graph(
+            found.facts.pick(places),
+            _picked(fits, places),
+            *(it.gather(1, places) for it in (found.depth, found.is_real)),
+        )
+        to_score = torch.zeros_like(scores).scatter(1, places, reasoned.to_score)
+        to_null = torch.zeros_like(scores).scatter(1, places, reasoned.to_null)
+        return scores + to_score, to_null, _added(found.facts, places, reasoned)
+
+    def _terms(self, query: QueryTensors, found: Retrieved) -> _Terms:
+        facts, question, masked = found.facts, query.vectors, query.masked
+        root_d = facts.keys.shape[-1] ** 0.5
         semantic = self.semantic(self.query_map(question), facts.keys)
+        to_paths = torch.einsum("bd,bkvd->bkv", masked, found.paths)
+        path = self.semantic(self.path_map(masked), whole_path(found.paths))
         context = self.context(question, facts.contexts)
         time = self.time(query.asked, facts.times)
-        named = self.name(query.words, facts.name_words)
-        raw = torch.einsum("bd,bkd->bk", question, facts.keys)
-        relation = torch.einsum("bd,bkd->bk", question, facts.relation_vectors)
-        mapped = semantic / facts.keys.shape[-1] ** 0.5
-        fits = torch.stack([mapped, raw, relation, context, time, named], -1)
-        return _Terms(semantic, context, time, named, fits)
+        named = self.name(query.words, found.root_words)
+        cosines = [
+            semantic / root_d,
+            path / root_d,
+            _cosines(question, facts.keys),
+            *to_paths.unbind(-1),
+            _cosines(masked, facts.relation_vectors),
+            _cosines(masked, facts.tails),
+            context,
+        ]
+        fits = [*(_SPREAD * it for it in cosines), time, named]
+        return _Terms(semantic, path, context, time, named, torch.stack(fits, -1))
 
     def forward(
-        self,
-        query: QueryTensors,
-        facts: FactTensors,
-        depth: Tensor,
-        is_real: Tensor,
-        k: int,
-        must_have: Tensor | None = None,
+        self, query: QueryTensors, found: Retrieved, k: int, must_have: Tensor | None = None
     ) -> Selection:
-        """Chooses k facts; arguments as `score`.
+        """Chooses k facts.
 
         Args:
+            query: B questions.
+            found: their candidates.
             k: how many; all when there are fewer.
             must_have: bool [B, C]: candidates that are chosen whatever their score, for training.
         """
-        scores, facts = self.score(query, facts, depth, is_real)
+        scores, facts = self.score(query, found)
         k = min(k, facts.keys.shape[1])
         order = scores[:, :-1].detach()
         if must_have is not None:
@@ -164,7 +185,20 @@ class KBSelector(nn.Module):
         return null
 
 
-def _added(facts: FactTensors, to_key: Tensor, to_value: Tensor) -> FactTensors:
-    changed = {"keys": facts.keys + to_key, "tails": facts.tails + to_value}
-    values = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
-    return FactTensors(**(values | changed))
+def whole_path(views: Tensor) -> Tensor:
+    """float [B, C, d]: the mean of a path's two texts, of length 1."""
+    return nn.functional.normalize(views[..., :2, :].sum(-2), dim=-1)
+
+
+def _cosines(questions: Tensor, vectors: Tensor) -> Tensor:
+    return torch.einsum("bd,bkd->bk", questions, vectors)
+
+
+def _picked(values: Tensor, places: Tensor) -> Tensor:
+    return values.gather(1, places[..., None].expand(*places.shape, values.shape[-1]))
+
+
+def _added(facts: FactTensors, places: Tensor, reasoned: Reasoned) -> FactTensors:
+    index = places[..., None].expand_as(reasoned.to_key)
+    keys = facts.keys.scatter_add(1, index, reasoned.to_key)
+    return replace(facts, keys=keys, tails=facts.tails.scatter_add(1, index, reasoned.to_value))

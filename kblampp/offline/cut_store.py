@@ -22,7 +22,7 @@ import numpy as np
 from kblampp.command import run
 from kblampp.config import add_config_flags, config_from_flags
 from kblampp.errors import ConfigError
-from kblampp.kb_store import ARRAYS, FACTS, NO_ENTITY, KBStore, sha256_of, write_manifest
+from kblampp.kb_store import ARRAYS, FACTS, FILES, NO_ENTITY, RELATIONS, KBStore, sha256_of, write_manifest
 from kblampp.questions import Question, read_questions, write_questions
 
 _OF_FACTS = ("K", "V", "ctx", "tail_ids", "times", "name_words", "relations")
@@ -70,8 +70,8 @@ def cut(store: KBStore, rows: Sequence[int], folder: Path) -> None:
     arrays["offsets"] = np.array(offsets, dtype=np.int64)
     for name in ARRAYS:
         np.save(partial / f"{name}.npy", arrays[name])
-    names = [*(f"{name}.npy" for name in ARRAYS), FACTS]
-    checksums = {name: sha256_of(partial / name) for name in names}
+    shutil.copyfile(store.folder / RELATIONS, partial / RELATIONS)
+    checksums = {name: sha256_of(partial / name) for name in FILES}
     write_manifest(partial, replace(store.manifest, num_facts=len(rows), checksums=checksums))
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)

@@ -26,7 +26,18 @@ from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.encoders.loading import load_encoder
 from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.files import write_text
-from kblampp.kb_store import ARRAYS, FACTS, FORMAT, NO_ENTITY, NO_TOKEN, Manifest, sha256_of, write_manifest
+from kblampp.kb_store import (
+    ARRAYS,
+    FACTS,
+    FILES,
+    FORMAT,
+    NO_ENTITY,
+    NO_TOKEN,
+    RELATIONS,
+    Manifest,
+    sha256_of,
+    write_manifest,
+)
 from kblampp.loading import load_answer_format
 from kblampp.name_words import MAX_WORDS, hashed_words
 from kblampp.quintuples import Quintuple, read_quintuples
@@ -91,6 +102,7 @@ def encode_facts(config: Config, encoder: TextEncoder, answers: AnswerFormat) ->
     arrays["R"][:] = _unit(encoder, vocabulary.relation_names)
     _order_by_head(arrays, len(vocabulary.heads))
     _copy_facts(facts, partial / FACTS, arrays["offsets"])
+    write_text(partial / RELATIONS, json.dumps(vocabulary.relation_names, ensure_ascii=False) + "\n")
     _finish(partial, folder, arrays, recipe, len(facts), encoder.dim, num_cut)
     if num_cut:
         logger.warning(
@@ -224,11 +236,10 @@ def _finish(
     """Moves the finished files into place, the manifest last."""
     for array in arrays.values():
         array.flush()
-    names = [*(f"{name}.npy" for name in ARRAYS), FACTS]
-    checksums = {name: sha256_of(partial / name) for name in names}
+    checksums = {name: sha256_of(partial / name) for name in FILES}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in names:
+    for name in FILES:
         (partial / name).replace(folder / name)
     manifest = Manifest(
         format=FORMAT, num_facts=num_facts, d=d, num_cut_tails=num_cut, checksums=checksums, **recipe

@@ -7,7 +7,7 @@ and `{z}`, the first and the last year, and in questions `{w}`, words such as 'i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PERSON, COMPANY, TOWN, COUNTRY = ENTITY_KINDS = ("person", "company", "town", "country")
 YEAR, NUMBER, CODE, ADDRESS, DISH, CURRENCY = ("year", "number", "code", "address", "dish", "currency")
@@ -40,6 +40,11 @@ class Relation:
     """Of the heads of that kind that have it."""
     is_mutual: bool = False
     """The tail stands in the same relation to the head, though only one of the two facts is in the world."""
+
+    def with_more(self, more: Wording) -> Relation:
+        """The relation with more wordings of training questions."""
+        questions, phrases = self.train.questions + more.questions, self.train.phrases + more.phrases
+        return replace(self, train=Wording(questions, phrases))
 
     @property
     def is_temporal(self) -> bool:

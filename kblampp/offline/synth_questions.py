@@ -58,7 +58,7 @@ class Maker:
         generator = random.Random(f"{split}:{self.pipeline.seed}")
         asker = _Asker(self.index, split, generator, frozenset(self._taken))
         num = self.num_wanted(split)
-        num_multi = round(num * self.pipeline.share_multi_hop)
+        num_multi = round(num * self.pipeline.share_multi_hop_of(split))
         num_three = round(num_multi * _SHARE_THREE_HOPS)
         num_temporal = round(num * self.pipeline.share_temporal)
         num_unanswerable = round(num * self.pipeline.share_unanswerable)

@@ -9,14 +9,27 @@ from itertools import islice
 from math import ceil
 
 from kblampp.errors import ConfigError
-from kblampp.offline.grammar import COMPANY, COUNTRY, ENTITY_KINDS, PERSON, TOWN, Relation, filled
+from kblampp.offline.grammar import (
+    COMPANY,
+    COUNTRY,
+    ENTITY_KINDS,
+    PERSON,
+    TOWN,
+    Relation,
+    Wording,
+    filled,
+)
+from kblampp.offline.grammar_more import MORE
 from kblampp.offline.grammar_people import PEOPLE
 from kblampp.offline.grammar_places import COMPANIES, COUNTRIES, TOWNS
 from kblampp.offline.grammar_words import Names, value_makers
 from kblampp.quintuples import Quintuple
 from kblampp.time_window import TIMELESS, TimeWindow
 
-RELATIONS = {relation.name: relation for relation in (*PEOPLE, *COMPANIES, *TOWNS, *COUNTRIES)}
+RELATIONS = {
+    relation.name: relation.with_more(MORE.get(relation.name, Wording(())))
+    for relation in (*PEOPLE, *COMPANIES, *TOWNS, *COUNTRIES)
+}
 MIN_FACTS, MAX_FACTS = 200, 1_000_000
 SOURCE = "synth_world"
 FIRST_YEAR, LAST_YEAR = 1950, 2024

@@ -124,7 +124,7 @@ class _Asker:
         """So many questions, or as many as there are."""
         if not self.heads:
             return []
-        num_multi = round(number * pipeline.share_multi_hop)
+        num_multi = round(number * pipeline.share_multi_hop_of(self.split))
         num_unanswerable = round(number * pipeline.share_unanswerable)
         kinds: tuple[tuple[int, Callable[[], _Draft | None]], ...] = (
             (num_multi, lambda: self._chain(2)),

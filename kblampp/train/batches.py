@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,12 +13,11 @@ from torch.utils.data import Dataset
 from kblampp.answer_format import AnswerFormat
 from kblampp.answering import left_padded
 from kblampp.encoders.text_encoder import TextEncoder
+from kblampp.entity_names import EntityNames
 from kblampp.errors import DataError
 from kblampp.kb_store import KBStore
-from kblampp.name_words import hashed_words
+from kblampp.query_tensors import QueryTensors, encode_queries
 from kblampp.questions import Question
-from kblampp.selector import QueryTensors
-from kblampp.time_features import as_days
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,8 @@ class Example:
     prompt_ids: list[int]
     answer_ids: list[int]
     """With the token that ends the answer."""
-    vector: np.ndarray  # float32 [d]
-    asked: np.ndarray  # int32 [2], in days
-    words: np.ndarray  # int32 [W], as numbers
+    query: QueryTensors
+    """Of this question alone."""
     gold_rows: tuple[int, ...]
     """Rows of the supporting facts in the order of the hops; () when unanswerable."""
     is_unanswerable: bool
@@ -54,23 +51,23 @@ class QuestionDataset(Dataset[Example]):
         self,
         questions: Sequence[Question],
         store: KBStore,
+        names: EntityNames,
         encoder: TextEncoder,
         answers: AnswerFormat,
         max_seq_len: int,
         *,
         show_progress: bool = True,
     ) -> None:
-        vectors = encoder.encode(
+        encoded = encode_queries(
             [question.question for question in questions],
-            as_queries=True,
-            normalise=True,
+            [question.question_time for question in questions],
+            encoder,
+            names,
             show_progress=show_progress,
         )
-        days = as_days(question.question_time for question in questions)
-        words = hashed_words((question.question for question in questions), None)
         made = [
-            self._example(question, store, answers, *tensors)
-            for question, *tensors in zip(questions, vectors, days, words, strict=True)
+            self._example(question, store, answers, encoded.pick([number]))
+            for number, question in enumerate(questions)
         ]
         fitting = [it for it in made if len(it.prompt_ids) + len(it.answer_ids) <= max_seq_len]
         self.examples = [replace(it, number=number) for number, it in enumerate(fitting)]
@@ -89,9 +86,7 @@ class QuestionDataset(Dataset[Example]):
         question: Question,
         store: KBStore,
         answers: AnswerFormat,
-        vector: np.ndarray,
-        asked: np.ndarray,
-        words: np.ndarray,
+        query: QueryTensors,
     ) -> Example:
         missing = [fact for fact in question.supporting_facts if fact not in store.row_of]
         if missing:
@@ -102,9 +97,7 @@ class QuestionDataset(Dataset[Example]):
         return Example(
             prompt_ids=answers.encode(answers.prompt(question.question)),
             answer_ids=[*answers.answer_ids(question.answer), answers.end_id],
-            vector=vector,
-            asked=asked,
-            words=words,
+            query=query,
             gold_rows=tuple(store.row_of[fact] for fact in question.supporting_facts),
             is_unanswerable=question.type == "unanswerable",
             number=-1,
@@ -151,11 +144,7 @@ class Collator:
                 inputs=left_padded(tokens, self.pad_id, self.device),
                 targets=torch.tensor(padded, device=self.device),
                 is_target=torch.tensor(is_target, device=self.device),
-                query=QueryTensors(
-                    torch.from_numpy(np.stack([it.vector for it in examples])).to(self.device),
-                    torch.from_numpy(np.stack([it.asked for it in examples])).long().to(self.device),
-                    torch.from_numpy(np.stack([it.words for it in examples])).long().to(self.device),
-                ),
+                query=QueryTensors.joined([example.query for example in examples]).to(self.device),
                 gold_rows=[example.gold_rows for example in examples],
                 is_unanswerable=torch.tensor([it.is_unanswerable for it in examples], device=self.device),
                 numbers=[it.number for it in examples],

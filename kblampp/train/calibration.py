@@ -30,8 +30,8 @@ def calibrate_refusal(
     leads, is_unanswerable = [], []
     for start in range(0, len(questions), batch_size):
         batch = collate(questions.examples[start : start + batch_size])["batch"]
-        found = objective.retriever.retrieve(model.selector, batch.query.vectors)
-        scores, _ = model.selector.score(batch.query, found.facts, found.depth, found.is_real)
+        found = objective.retriever.retrieve(model.selector, batch.query)
+        scores, _ = model.selector.score(batch.query, found)
         leads.append(scores[:, :-1].amax(-1) - scores[:, -1])
         is_unanswerable.append(batch.is_unanswerable)
     shift = best_shift(torch.cat(leads), torch.cat(is_unanswerable))

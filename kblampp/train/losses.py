@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kblampp.fusion import Injected
-from kblampp.retriever import Retrieved
+from kblampp.retrieved import Retrieved
 from kblampp.scorers import holds_at
 
 ANSWER_SHARE = 0.8

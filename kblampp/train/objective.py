@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from kblampp.config import Config
 from kblampp.injection_wrapper import KBInjectedModel
-from kblampp.retriever import Retrieved, Retriever
-from kblampp.selector import QueryTensors, Selection
+from kblampp.query_tensors import QueryTensors
+from kblampp.retrieved import Retrieved
+from kblampp.retriever import Retriever
+from kblampp.selector import Selection
 from kblampp.train import losses
 from kblampp.train.batches import Batch
 from kblampp.train.lower_layers import LowerLayers
@@ -43,11 +45,9 @@ class Objective:
     def __call__(self, model: KBInjectedModel, batch: Batch) -> Step:
         """The losses; the supporting facts are among the chosen whatever their scores."""
         query = self._noisy(batch.query) if model.training else batch.query
-        found = self.retriever.retrieve(model.selector, query.vectors, must_have=batch.gold_rows)
+        found = self.retriever.retrieve(model.selector, query, must_have=batch.gold_rows)
         must_have = found.is_among(batch.gold_rows)
-        selection: Selection = model.selector(
-            query, found.facts, found.depth, found.is_real, self.config.K_top, must_have
-        )
+        selection: Selection = model.selector(query, found, self.config.K_top, must_have)
         logits = self._logits(model, batch, selection)
         target = losses.selector_target(found, batch.gold_rows, batch.is_unanswerable)
         gold_place = self._gold_place(batch, selection)
@@ -59,9 +59,12 @@ class Objective:
         return Step(loss, shown | self._shares(batch, selection, target, logits))
 
     def _noisy(self, query: QueryTensors) -> QueryTensors:
-        noise = torch.randn(query.vectors.shape, generator=self._generator).to(query.vectors.device)
-        moved = query.vectors + self.config.train.question_noise * nn.functional.normalize(noise, dim=-1)
-        return replace(query, vectors=nn.functional.normalize(moved, dim=-1))
+        return replace(query, vectors=self._moved(query.vectors), masked=self._moved(query.masked))
+
+    def _moved(self, vectors: Tensor) -> Tensor:
+        noise = torch.randn(vectors.shape, generator=self._generator).to(vectors.device)
+        moved = vectors + self.config.train.question_noise * nn.functional.normalize(noise, dim=-1)
+        return nn.functional.normalize(moved, dim=-1)
 
     def _logits(self, model: KBInjectedModel, batch: Batch, selection: Selection) -> Tensor:
         """[B, A, V], at the places that choose the answers' tokens."""
@@ -110,7 +113,8 @@ class Objective:
             corrupted = losses.corrupt_paths(target, found.is_real, self._generator)
             parts["path"] = losses.path_loss(log_alpha, target, corrupted)
         if weights.identity:
-            parts["identity"] = selector.query_map.distance_from_identity()
+            maps = (selector.query_map, selector.path_map)
+            parts["identity"] = torch.stack([it.distance_from_identity() for it in maps]).sum()
         return parts
 
     @staticmethod

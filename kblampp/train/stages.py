@@ -60,7 +60,9 @@ def train(config: Config, make: Callable[[AnswerFormat], KBInjectedModel], is_re
     retriever = load_retriever(config, encoder, answers)
     store = retriever.store
     train_set, dev_set = (
-        QuestionDataset(read_questions(Path(path)), store, encoder, answers, config.max_seq_len)
+        QuestionDataset(
+            read_questions(Path(path)), store, retriever.names, encoder, answers, config.max_seq_len
+        )
         for path in (config.train_qa_path, config.dev_qa_path)
     )
     if train_set.num_left_out:

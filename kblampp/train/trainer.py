@@ -17,10 +17,12 @@ from kblampp.train.batches import Collator, QuestionDataset
 from kblampp.train.objective import Objective
 
 SCALARS = (
+    "selector.rho",
     "selector.gamma",
     "selector.eta",
     "selector.delta",
     "selector.log_temperature",
+    "selector.by_depth.",
     "selector.null.",
     ".scale",
     ".gate.",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kblampp.answering import Query, QuestionAnswerer
-from kblampp.candidates import find_candidates
+from kblampp.candidates import Asked, CandidateFinder
 from kblampp.config import Config
 from kblampp.eval.causal import causal_deltas
 from tests.kblampp.injection import make_answerer, years
@@ -44,14 +44,15 @@ def test_what_only_a_removed_fact_leads_to_is_not_found(answerer: QuestionAnswer
     retriever = answerer.retriever
     row_of = retriever.store.row_of
     first, then = row_of["theo-lund/birthplace"], row_of["bexley/country"]
-    query = np.array(retriever.store.array("K")[[first]], dtype=np.float32)
-    with_it = find_candidates(retriever.store, retriever.index, query, 1, 2)
-    assert with_it.rows[0, 0] == first
-    assert then in with_it.rows[0]
-    without = find_candidates(retriever.store, retriever.index, query, 1, 2, without=[[first]])
-    assert first not in without.rows[0]
-    assert then not in without.rows[0]
-    assert without.is_real.any()
+    query = np.array(retriever.store.array("K")[first], dtype=np.float32)
+    finder = CandidateFinder(
+        retriever.store, retriever.index, retriever.finder.paths, num_candidates=1, num_hops=2
+    )
+    found = finder.find([Asked(query, query), Asked(query, query, without=frozenset([first]))])
+    assert first in found[0] and then in found[0]
+    assert found[0][then].root == first
+    assert first not in found[1] and then not in found[1]
+    assert found[1]
 
 
 def test_a_store_without_any_fact_left_still_answers(answerer: QuestionAnswerer) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 
+from kblampp.name_words import words_of
 from kblampp.offline.gen_synth_qa import main
 from kblampp.offline.gen_synth_world import main as make_world
 from kblampp.offline.grammar import UNSEEN_RELATIONS, without_time
+from kblampp.offline.grammar_more import MORE
 from kblampp.offline.synth_world import RELATIONS
 from kblampp.questions import REFUSAL
 from kblampp.quintuples import Quintuple
 from tests.kblampp.offline.conftest import Place, place_in
+
+FUNCTION_WORDS = {"the", "of", "a", "an", "in", "is", "was", "did", "does", "which", "what", "who"}
 
 
 def by_head_and_relation(facts: list[Quintuple]) -> dict[tuple[str, str], list[Quintuple]]:
@@ -28,9 +32,9 @@ def by_head_and_relation(facts: list[Quintuple]) -> dict[tuple[str, str], list[Q
 def test_shares_of_the_types_are_those_of_the_config(world: Place) -> None:
     kinds = [question.type for question in world.questions()["train"]]
     numbers = {kind: kinds.count(kind) for kind in set(kinds)}
-    assert numbers == {"multi-hop": 120, "temporal": 90, "unanswerable": 60, "single-hop": 330}
+    assert numbers == {"multi-hop": 240, "temporal": 90, "unanswerable": 60, "single-hop": 210}
     hops = [question.num_hops for question in world.questions()["train"] if question.type == "multi-hop"]
-    assert (hops.count(2), hops.count(3)) == (72, 48)
+    assert (hops.count(2), hops.count(3)) == (144, 96)
 
 
 def test_neither_heads_nor_facts_nor_wordings_are_shared(world: Place) -> None:
@@ -46,6 +50,21 @@ def test_neither_heads_nor_facts_nor_wordings_are_shared(world: Place) -> None:
     texts = [{one.question for one in asked} for asked in questions.values()]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
     assert sum(map(len, texts)) == sum(map(len, questions.values()))
+
+
+def test_more_wordings_of_training_are_not_nearly_those_held_out() -> None:
+    def words(template: str) -> set[str]:
+        return set(words_of(template.format(h="", w=""))) - FUNCTION_WORDS
+
+    assert set(MORE) == set(RELATIONS) - UNSEEN_RELATIONS
+    for name, more in MORE.items():
+        for ours, held_out in (
+            (more.questions, RELATIONS[name].held_out.questions),
+            (more.phrases, RELATIONS[name].held_out.phrases),
+        ):
+            for one, other in product(ours, held_out):
+                shared = words(one) & words(other)
+                assert len(shared) <= len(words(one) | words(other)) / 2, (one, other)
 
 
 def test_held_out_questions_are_tagged(world: Place) -> None:

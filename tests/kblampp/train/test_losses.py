@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kblampp.fusion import Injected
 from kblampp.kb_store import FactTensors
-from kblampp.retriever import Retrieved
+from kblampp.relation_paths import NUM_VIEWS
+from kblampp.retrieved import Retrieved
 from kblampp.train import losses
 from kblampp.train.calibration import best_shift
 
@@ -33,7 +34,13 @@ def retrieved(
         entities=torch.tensor([[[head, -1] for head in row] for row in (heads or rows)]),
         relation_vectors=nothing,
     )
-    return Retrieved(facts, torch.zeros(B, C, dtype=torch.long), torch.ones(B, C, dtype=torch.bool))
+    return Retrieved(
+        facts=facts,
+        depth=torch.zeros(B, C, dtype=torch.long),
+        is_real=torch.ones(B, C, dtype=torch.bool),
+        root_words=facts.name_words,
+        paths=torch.zeros(B, C, NUM_VIEWS, 2),
+    )
 
 
 def test_answer_loss_is_a_mean_over_answer_tokens() -> None:

@@ -88,7 +88,9 @@ def test_kept_lower_layers_give_the_same_losses_and_gradients(config: Config, tm
     config = replace(config, train=replace(config.train, question_noise=0.0))
     retriever = load_retriever(config, encoder, answers)
     asked = read_questions(Path(config.train_qa_path))
-    data = QuestionDataset(asked, retriever.store, encoder, answers, 128, show_progress=False)
+    data = QuestionDataset(
+        asked, retriever.store, retriever.names, encoder, answers, 128, show_progress=False
+    )
     pad = answers.tokenizer.pad_token_id
     batch = Collator(pad, "cpu")(data.examples[:5])["batch"]
     found = []

@@ -1,0 +1,69 @@
+"""Relations one after the other as vectors: what a chain of facts is asked by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kblampp.encoders.text_encoder import TextEncoder
+from kblampp.entity_names import MASK
+
+Path = tuple[int, ...]
+"""Relations as numbers, from the entity that a question names outwards."""
+
+
+NUM_VIEWS = 3
+"""Ways to say a path: its text, its text about somebody, and its relations one beside the other."""
+
+
+class RelationPaths:
+    """The vectors of relation paths, encoded when they are first met and kept.
+
+    'The mayor of Ada's home town' is the path (residence, mayor), with the texts 'mayor of the residence' and
+    'mayor of the residence of X': no name is in it, and one vector serves every chain of these relations.
+
+    Args:
+        encoder: of keys and questions.
+        names: of the store's relations, by number.
+        relations: their vectors, float [num_relations, d].
+    """
+
+    def __init__(self, encoder: TextEncoder, names: Sequence[str], relations: np.ndarray) -> None:
+        self._encoder = encoder
+        self._names = names
+        self._relations = relations
+        self._numbers: dict[Path, int] = {}
+        self._views = np.empty((0, NUM_VIEWS, encoder.dim), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def text(self, path: Path) -> str:
+        """'r2 of the r1' of (r1, r2)."""
+        return " of the ".join(self._names[relation] for relation in reversed(path))
+
+    def vectors(self, paths: Sequence[Path]) -> np.ndarray:
+        """float32 [len(paths), d], of length 1: the mean of the two texts."""
+        return _unit(self.views(paths)[:, :2].sum(1))
+
+    def views(self, paths: Sequence[Path]) -> np.ndarray:
+        """float32 [len(paths), NUM_VIEWS, d], of length 1."""
+        new = [path for path in dict.fromkeys(paths) if path not in self._numbers]
+        if new:
+            self._views = np.concatenate([self._views, self._encoded(new)])
+            self._numbers.update(zip(new, range(len(self._numbers), len(self._views)), strict=True))
+        found: np.ndarray = self._views[[self._numbers[path] for path in paths]]
+        return found
+
+    def _encoded(self, paths: Sequence[Path]) -> np.ndarray:
+        texts = [self.text(path) for path in paths]
+        texts += [f"{text} of {MASK}" for text in texts]
+        bare, about = np.split(self._encoder.encode(texts, normalise=True).astype(np.float32), 2)
+        beside = _unit(np.stack([self._relations[list(path)].astype(np.float32).sum(0) for path in paths]))
+        return np.stack([bare, about, beside], 1)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-12)
