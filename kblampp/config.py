@@ -16,6 +16,7 @@ from kblampp.encoders.config import TEXT_ENCODERS, EncoderConfig
 from kblampp.errors import ConfigError
 
 SOURCES = ("synth_world", "hotpot", "timeqa", "trex", "kg")
+ANSWER_FORMS = ("bare", "sentence")
 VALUE_SOURCES = ("backbone", "encoder", "both")
 # Spellings that the plan of the project used beside those of today.
 _OLD_SPELLINGS = {"train_dataset": "train_qa_path", "eval_dataset": "dev_qa_path"}
@@ -56,6 +57,8 @@ class PipelineConfig:
     """Of the training questions: chains take more examples than facts. None: as the others."""
     share_temporal: float = 0.15
     share_unanswerable: float = 0.1
+    answer_form: str = "bare"
+    """Of a synthetic world, one of `ANSWER_FORMS`: the tail alone, or 'The birthplace is' and the tail."""
     is_confusable: bool = False
     """Heads of a synthetic world share first and last names."""
     max_samples: int | None = None
@@ -212,6 +215,7 @@ def _check(config: Config) -> None:
     choices = (
         ("value_source", config.value_source, VALUE_SOURCES),
         ("pipeline.source", config.pipeline.source, SOURCES),
+        ("pipeline.answer_form", config.pipeline.answer_form, ANSWER_FORMS),
         ("optimizer.type", config.optimizer.type, ("adamw",)),
         ("train.precision", config.train.precision, ("auto", "float32", "bfloat16")),
         ("text_encoder", config.text_encoder, (None, *TEXT_ENCODERS)),

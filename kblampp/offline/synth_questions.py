@@ -99,6 +99,8 @@ class Maker:
             # A wording that gives the answer away, or that another question has, is not used.
             text = text if answer in reworded or reworded in self._texts else reworded
             self._texts.add(text)
+        if edges and self.pipeline.answer_form == "sentence":
+            answer = f"The {relation.name} is {answer}."
         return Question(
             qid=f"{DATASET}-{split}-{number:06d}",
             dataset=DATASET,

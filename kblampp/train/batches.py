@@ -117,11 +117,6 @@ class Batch:
     numbers: list[int]
     """Of the examples in their data set."""
 
-    @property
-    def slots(self) -> Tensor:
-        """int64 [B, A]: the how-manieth token of its answer each target is; 0 where there is none."""
-        return (self.is_target.cumsum(-1) - 1).clamp(min=0)
-
 
 class Collator:
     """Makes a `Batch` of examples, as the one entry 'batch' that the Trainer hands on."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from kblampp.fusion import Injected
 from kblampp.retrieved import Retrieved
 from kblampp.scorers import holds_at
+from kblampp.train.alignment import Alignment
 
 ANSWER_SHARE = 0.8
 """Of the selector's target: what the fact with the answer gets where a question takes several."""
@@ -57,23 +58,21 @@ def selector_loss(scores: Tensor, target: Tensor, log_temperature: Tensor) -> Te
     return (each * teaches).sum() / teaches.sum().clamp(min=1)
 
 
-def attention_loss(
-    injected: dict[int, Injected], gold_place: Tensor, slots: Tensor, is_target: Tensor
-) -> Tensor:
-    """-log of the weight on the gold fact's next token, averaged over layers and target tokens.
+def attention_loss(injected: dict[int, Injected], alignment: Alignment) -> Tensor:
+    """-log of the weight on the gold fact's next token, averaged over layers and copied tokens.
 
     Args:
         injected: what the layers did; the last A + 1 tokens choose the targets and end the sequence.
-        gold_place: int [B]: which of the K + 1 facts has the answer; -1 where none has it word for word.
-        slots: int [B, A].
-        is_target: bool [B, A].
+        alignment: of the answers' A tokens.
     """
-    counts = is_target & (gold_place >= 0)[:, None]
+    slots = alignment.slots
+    counts = alignment.is_copied & (alignment.place >= 0)[:, None]
     total = torch.zeros((), device=slots.device)
     for done in injected.values():
         num_slots = done.weights.shape[-1]
+        counts = counts & (slots < num_slots)
         choosing = done.weights[:, -slots.shape[1] - 1 : -1]
-        place = gold_place.clamp(min=0)[:, None, None, None].expand(-1, slots.shape[1], 1, num_slots)
+        place = alignment.place.clamp(min=0)[:, None, None, None].expand(-1, slots.shape[1], 1, num_slots)
         of_gold = choosing.gather(2, place).squeeze(2)
         weight = of_gold.gather(-1, slots.clamp(max=num_slots - 1)[..., None]).squeeze(-1)
         total = total - ((weight + _FLOOR).log() * counts).sum() / counts.sum().clamp(min=1)

@@ -14,6 +14,7 @@ from kblampp.retrieved import Retrieved
 from kblampp.retriever import Retriever
 from kblampp.selector import Selection
 from kblampp.train import losses
+from kblampp.train.alignment import align
 from kblampp.train.batches import Batch
 from kblampp.train.lower_layers import LowerLayers
 
@@ -50,8 +51,7 @@ class Objective:
         selection: Selection = model.selector(query, found, self.config.K_top, must_have)
         logits = self._logits(model, batch, selection)
         target = losses.selector_target(found, batch.gold_rows, batch.is_unanswerable)
-        gold_place = self._gold_place(batch, selection)
-        parts = self._parts(model, batch, found, selection, target, logits, gold_place)
+        parts = self._parts(model, batch, found, selection, target, logits)
         weights = self.config.losses
         loss = sum(getattr(weights, name) * part for name, part in parts.items())
         assert isinstance(loss, Tensor)
@@ -95,7 +95,6 @@ class Objective:
         selection: Selection,
         target: Tensor,
         logits: Tensor,
-        gold_place: Tensor,
     ) -> dict[str, Tensor]:
         weights, selector = self.config.losses, model.selector
         temperature = selector.log_temperature
@@ -103,9 +102,7 @@ class Objective:
         if weights.selector:
             parts["selector"] = losses.selector_loss(selection.scores, target, temperature)
         if weights.attention:
-            parts["attention"] = losses.attention_loss(
-                model.injected, gold_place, batch.slots, batch.is_target
-            )
+            parts["attention"] = losses.attention_loss(model.injected, align(batch, selection))
         if weights.time:
             parts["time"] = losses.time_loss(selection.scores, found, target, batch.query.asked)
         if weights.path:
@@ -116,23 +113,6 @@ class Objective:
             maps = (selector.query_map, selector.path_map)
             parts["identity"] = torch.stack([it.distance_from_identity() for it in maps]).sum()
         return parts
-
-    @staticmethod
-    def _gold_place(batch: Batch, selection: Selection) -> Tensor:
-        """int [B]: the chosen fact whose tail is the answer, the null fact for a refusal, or -1."""
-        rows = selection.facts.rows
-        last = torch.tensor([gold[-1] if gold else -1 for gold in batch.gold_rows], device=rows.device)
-        is_gold = rows == last[:, None]
-        place = torch.where(is_gold.any(-1), is_gold.float().argmax(-1), -1)
-        # An answer that is not the tail word for word, such as "yes", must not be copied from its slots.
-        tails = selection.facts.tail_ids.gather(
-            1, place.clamp(min=0)[:, None, None].expand(-1, 1, selection.facts.tail_ids.shape[-1])
-        ).squeeze(1)
-        num_slots = tails.shape[-1]
-        of_tail = tails.gather(1, batch.slots.clamp(max=num_slots - 1))
-        is_same = ((batch.targets == of_tail) | ~batch.is_target).all(-1) & (batch.slots[:, -1] < num_slots)
-        place = torch.where(is_same, place, -1)
-        return torch.where(batch.is_unanswerable, rows.shape[1], place)
 
     @staticmethod
     def _shares(batch: Batch, selection: Selection, target: Tensor, logits: Tensor) -> dict[str, float]:

@@ -134,6 +134,16 @@ def test_what_is_unanswerable_has_no_fact(world: Place) -> None:
     assert 20 <= num_known <= 40
 
 
+def test_answers_may_stand_in_sentences(place: Place) -> None:
+    arguments = place.arguments("pipeline.num_facts=600", "pipeline.answer_form=sentence")
+    assert make_world(arguments) == 0
+    assert main(arguments) == 0
+    facts = {fact.id: fact for fact in place.facts()}
+    for one in place.questions()["test"]:
+        last = facts[one.supporting_facts[-1]] if one.supporting_facts else None
+        assert one.answer == (f"The {last.relation} is {last.tail}." if last else REFUSAL)
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     made = []
     for name, seed in (("one", 3), ("two", 3), ("three", 4)):

@@ -13,6 +13,7 @@ from kblampp.kb_store import FactTensors
 from kblampp.relation_paths import NUM_VIEWS
 from kblampp.retrieved import Retrieved
 from kblampp.train import losses
+from kblampp.train.alignment import Alignment
 from kblampp.train.calibration import best_shift
 
 YEAR = 365
@@ -73,10 +74,12 @@ def test_attention_loss_looks_at_the_next_slot_of_the_gold_fact() -> None:
     weights = torch.full((1, 4, 2, 3), 0.05)  # four tokens; the last but one and the one before choose
     weights[0, 1, 1, 0], weights[0, 2, 1, 1] = 0.4, 0.2
     injected = {3: Injected(torch.zeros(1, 4, 1), weights, torch.zeros(1, 4), torch.zeros(1, 4, 1))}
-    slots, counted = torch.tensor([[0, 1]]), torch.tensor([[True, True]])
-    found = losses.attention_loss(injected, torch.tensor([1]), slots, counted)
+    slots, copied = torch.tensor([[0, 1]]), torch.tensor([[True, True]])
+    found = losses.attention_loss(injected, Alignment(torch.tensor([1]), slots, copied))
     assert float(found) == pytest.approx(-(math.log(0.4) + math.log(0.2)) / 2, abs=1e-4)
-    assert float(losses.attention_loss(injected, torch.tensor([-1]), slots, counted)) == 0
+    assert float(losses.attention_loss(injected, Alignment(torch.tensor([-1]), slots, copied))) == 0
+    only_first = Alignment(torch.tensor([1]), slots, torch.tensor([[True, False]]))
+    assert float(losses.attention_loss(injected, only_first)) == pytest.approx(-math.log(0.4), abs=1e-4)
 
 
 def test_time_loss_counts_rivals_of_one_head_that_do_not_hold() -> None:
