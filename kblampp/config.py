@@ -17,6 +17,7 @@ from kblampp.errors import ConfigError
 
 SOURCES = ("synth_world", "hotpot", "timeqa", "trex", "kg")
 ANSWER_FORMS = ("bare", "sentence")
+TRACKERS = ("wandb", "tensorboard")
 VALUE_SOURCES = ("backbone", "encoder", "both")
 # Spellings that the plan of the project used beside those of today.
 _OLD_SPELLINGS = {"train_dataset": "train_qa_path", "eval_dataset": "dev_qa_path"}
@@ -120,7 +121,7 @@ class TrainConfig:
     keep_lower_layers: bool = True
     """Computes the frozen layers below the first injection once and keeps their states in the store."""
     report_to: list[str] = field(default_factory=list)
-    """wandb, tensorboard."""
+    """Any of `TRACKERS`; W&B is offline unless WANDB_API_KEY is set."""
 
 
 @dataclass
@@ -220,7 +221,8 @@ def _check(config: Config) -> None:
         ("train.precision", config.train.precision, ("auto", "float32", "bfloat16")),
         ("text_encoder", config.text_encoder, (None, *TEXT_ENCODERS)),
     )
-    for name, value, allowed in choices:
+    trackers = [("train.report_to", name, TRACKERS) for name in config.train.report_to]
+    for name, value, allowed in (*choices, *trackers):
         if value not in allowed:
             raise ConfigError(f"{name} is {value!r}; it can be {', '.join(map(str, allowed))}")
     if config.d_k != config.d_ctx or config.d_v != config.d_ctx:

@@ -19,6 +19,7 @@ from kblampp.errors import ConfigError
 from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_answer_format, load_retriever
 from kblampp.questions import read_questions
+from kblampp.train import trackers
 from kblampp.train.batches import QuestionDataset
 from kblampp.train.calibration import calibrate_refusal
 from kblampp.train.lower_layers import LowerLayers, can_be_kept
@@ -47,6 +48,7 @@ def train_from_flags(parser: argparse.ArgumentParser, make: MakeModel, argv: Seq
         if arguments.max_steps is not None:
             arguments.overrides.append(f"train.max_steps={arguments.max_steps}")
         config = config_from_flags(arguments)
+        trackers.set_defaults(config)
         output = train(config, lambda answers: make(config, answers, arguments), arguments.resume)
         sys.stdout.write(f"trained modules in {output}\n")
 

@@ -29,6 +29,7 @@ def test_ten_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths = ["--config", "configs/synth_world.yaml", "--backbone", "configs/backbone_smollm.yaml"]
     sizes = ["pipeline.num_facts=300", "pipeline.num_train_questions=800", "pipeline.share_multi_hop=0.0"]
+    sizes.append("pipeline.share_multi_hop_train=0.0")
     assert run_pipeline.main([*paths, *sizes]) == 0
     assert train_stageA.main([*paths, *sizes, "--max_steps", "120", "train.num_epochs=10"]) == 0
     config = load_config([Path(path) for path in paths[1::2]])

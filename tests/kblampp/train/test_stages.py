@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kblampp.answering import load_answerer
 from kblampp.config import Config, TrainConfig
@@ -48,6 +49,22 @@ def test_stage_a_learns_saves_and_resumes(
     assert not torch.equal(resumed["attentions.1.up.weight"], first["attentions.1.up.weight"])
     assert train_stageA.main(["--config", path, "--resume", f"train.output={tmp_path}/none"]) == 2
     assert "leave --resume out" in capsys.readouterr().err
+
+
+def test_losses_reach_the_trackers(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WANDB_DIR", "WANDB_PROJECT", "WANDB_MODE", "WANDB_API_KEY", "TENSORBOARD_LOGGING_DIR"):
+        monkeypatch.setenv(name, "")  # so that what the run sets is taken back afterwards
+        monkeypatch.delenv(name)
+    path = str(write_config(config, tmp_path / "config.yaml"))
+    flags = ["--config", path, "--max_steps", "10", "train.report_to=[wandb,tensorboard]"]
+    assert train_stageA.main(flags) == 0
+    written = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert {"train/loss", "train/selector", "eval/loss", "eval/exact"} <= set(written.Tags()["scalars"])
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert train_stageA.main(["--config", path, "train.report_to=[mlflow]"]) == 2
+    assert "it can be wandb, tensorboard" in capsys.readouterr().err
 
 
 def test_stage_b_trains_lora_beside_the_modules(config: Config, tmp_path: Path) -> None:
