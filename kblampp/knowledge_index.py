@@ -34,6 +34,15 @@ class KnowledgeIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    @property
+    def ef_search(self) -> int:
+        """How many nodes the graph keeps in sight while it searches; 0 for exact search."""
+        return int(self._index.hnsw.efSearch) if self.kind == "hnsw" else 0
+
+    @ef_search.setter
+    def ef_search(self, value: int) -> None:
+        self._index.hnsw.efSearch = value
+
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The best keys of each query, best first.
 
@@ -46,7 +55,7 @@ class KnowledgeIndex:
         """
         k = min(k, len(self))
         if self.kind == "hnsw":
-            self._index.hnsw.efSearch = max(self._index.hnsw.efSearch, k)
+            self.ef_search = max(self.ef_search, k)
         scores, rows = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
         # A graph that is searched with a short list may come back with fewer than k; the best stands in.
         rows = np.where(rows < 0, rows[:, :1], rows)
@@ -55,22 +64,31 @@ class KnowledgeIndex:
 
 def exact_index(store: KBStore) -> KnowledgeIndex:
     """Every key is compared; needs d * 4 bytes of memory a fact."""
-    index = faiss.IndexFlatIP(store.manifest.d)
-    _add_all(index, store)
+    return exact_over(store.array("K"))
+
+
+def exact_over(keys: np.ndarray) -> KnowledgeIndex:
+    """As `exact_index`, of keys [N, d]."""
+    index = faiss.IndexFlatIP(keys.shape[1])
+    _add_all(index, keys)
     return KnowledgeIndex(index, "exact")
 
 
 def build_hnsw(store: KBStore, config: StoreConfig) -> KnowledgeIndex:
     """A graph of near neighbours over all keys."""
-    index = faiss.IndexHNSWFlat(store.manifest.d, config.hnsw_m, faiss.METRIC_INNER_PRODUCT)
+    return hnsw_over(store.array("K"), config)
+
+
+def hnsw_over(keys: np.ndarray, config: StoreConfig) -> KnowledgeIndex:
+    """As `build_hnsw`, of keys [N, d]."""
+    index = faiss.IndexHNSWFlat(keys.shape[1], config.hnsw_m, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = config.ef_construction
     index.hnsw.efSearch = config.ef_search
-    _add_all(index, store)
+    _add_all(index, keys)
     return KnowledgeIndex(index, "hnsw")
 
 
-def _add_all(index: faiss.Index, store: KBStore) -> None:
-    keys = store.array("K")
+def _add_all(index: faiss.Index, keys: np.ndarray) -> None:
     for start in range(0, len(keys), _CHUNK):
         index.add(np.asarray(keys[start : start + _CHUNK], dtype=np.float32))
 

@@ -18,7 +18,7 @@ import numpy as np
 from kblampp.command import run
 from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.kb_store import KBStore
-from kblampp.knowledge_index import KnowledgeIndex, build_hnsw, exact_index, save_hnsw
+from kblampp.knowledge_index import KnowledgeIndex, build_hnsw, exact_over, save_hnsw
 
 K = 16
 _NOISE = 0.5
@@ -39,7 +39,9 @@ def build(config: Config) -> tuple[KBStore, KnowledgeIndex, float]:
     return store, index, seconds
 
 
-def compare(store: KBStore, index: KnowledgeIndex, num_queries: int, seed: int) -> tuple[float, float, float]:
+def compare(
+    keys: np.ndarray, index: KnowledgeIndex, num_queries: int, seed: int
+) -> tuple[float, float, float]:
     """Recall@16 of the graph against exact search, and milliseconds a query of each.
 
     Of the graph's 16 those count that are as near as the exact search's last: which of several equal keys is
@@ -48,11 +50,11 @@ def compare(store: KBStore, index: KnowledgeIndex, num_queries: int, seed: int) 
     Queries are keys with noise of half their length, so that none is its own answer; one is asked at a time.
     """
     generator = np.random.default_rng(seed)
-    rows = generator.choice(len(store), size=min(num_queries, len(store)), replace=False)
-    keys = store.array("K")[np.sort(rows)].astype(np.float32)
-    noise = generator.standard_normal(keys.shape).astype(np.float32)
-    queries = keys + _NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    exact = exact_index(store)
+    rows = generator.choice(len(keys), size=min(num_queries, len(keys)), replace=False)
+    asked = keys[np.sort(rows)].astype(np.float32)
+    noise = generator.standard_normal(asked.shape).astype(np.float32)
+    queries = asked + _NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    exact = exact_over(keys)
     found: list[np.ndarray] = []
     milliseconds = []
     for some in (index, exact):
@@ -68,7 +70,7 @@ def build_and_compare(arguments: argparse.Namespace) -> None:
     store, index, seconds = build(config_from_flags(arguments))
     sys.stdout.write(f"{len(index):,} keys in {store.folder}/index_hnsw, built in {seconds:.1f} s\n")
     if arguments.compare:
-        recall, milliseconds, exact = compare(store, index, arguments.compare, arguments.seed)
+        recall, milliseconds, exact = compare(store.array("K"), index, arguments.compare, arguments.seed)
         gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         sys.stdout.write(
             f"recall@{K} against exact search {recall:.4f}; {milliseconds:.2f} ms a query, {exact:.2f} exact"
