@@ -55,9 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     index = hnsw_over(keys, config.store)
     seconds = time.perf_counter() - started
     built = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{len(index):,} keys of {keys.shape[1]} dimensions: built in {seconds:.0f} s, {built:.2f} GiB at most"
-    )
+    size = f"{len(index):,} keys of {keys.shape[1]} dimensions"
+    print(f"{size}: built in {seconds:.0f} s, {built:.2f} GiB at most")
     for ef_search in (config.store.ef_search, 2 * config.store.ef_search, 4 * config.store.ef_search):
         index.ef_search = ef_search
         recall, milliseconds, exact = compare(keys, index, arguments.num_queries, arguments.seed)
