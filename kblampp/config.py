@@ -179,6 +179,8 @@ class Config:
     """Weight of the name score."""
     temperature: float = 1.0
     """Of the softmax over the chosen facts."""
+    sharpness: float = 4.0
+    """That temperature is divided by it when answers are given; training has it as it is."""
     is_scoring_learnable: bool = True
     batch_size: int = 2
     grad_accum: int = 4
@@ -234,6 +236,8 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"inject_layers must be different layers in rising order, not {config.inject_layers}"
         )
+    if config.sharpness <= 0:
+        raise ConfigError(f"sharpness must be above 0, not {config.sharpness}")
     for name in ("K_top", "num_candidates", "batch_size", "grad_accum", "max_seq_len", "max_new_tokens"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{name} must be at least 1, not {getattr(config, name)}")

@@ -81,6 +81,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
         eta=config.eta,
         delta=config.delta,
         temperature=config.temperature,
+        sharpness=config.sharpness,
         is_learnable=config.is_scoring_learnable,
         use_graph=config.use_graph,
     )

@@ -59,7 +59,9 @@ class KBSelector(nn.Module):
     Args:
         d: dimensions of keys and questions.
         rho, gamma, eta, delta, temperature: to start with.
-        is_learnable: whether those five learn.
+        sharpness: the temperature is divided by it where nothing is trained: of a fact that comes second close
+            behind, words are said in place of the first's.
+        is_learnable: whether the first five learn.
         use_graph: relational attention over the candidates.
     """
 
@@ -72,10 +74,12 @@ class KBSelector(nn.Module):
         eta: float = 1.0,
         delta: float = 2.0,
         temperature: float = 1.0,
+        sharpness: float = 1.0,
         is_learnable: bool = True,
         use_graph: bool = True,
     ) -> None:
         super().__init__()
+        self.sharpness = sharpness
         self.query_map = QueryMap(d)
         self.path_map = QueryMap(d)
         self.semantic = SemanticScorer()
@@ -171,7 +175,8 @@ class KBSelector(nn.Module):
             order = order.masked_fill(must_have, float("inf"))
         places = order.topk(k, dim=-1).indices
         chosen = torch.cat([scores[:, :-1].gather(1, places), scores[:, -1:]], -1)
-        log_alpha = (chosen / self.log_temperature.exp()).log_softmax(-1)
+        temperature = self.log_temperature.exp() / (1.0 if self.training else self.sharpness)
+        log_alpha = (chosen / temperature).log_softmax(-1)
         return Selection(scores, places, log_alpha, facts.pick(places))
 
     def _null_score(self, scores: Tensor, named: Tensor) -> Tensor:

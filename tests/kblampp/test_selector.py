@@ -186,6 +186,14 @@ def test_alpha_is_a_softmax_over_the_chosen_and_the_null_fact() -> None:
     assert chosen.facts.keys[0].tolist() == torch.tensor(KEYS[:2]).tolist()
 
 
+def test_alpha_is_sharper_where_nothing_is_trained() -> None:
+    facts = some_facts(KEYS, [TIMELESS] * 3, [[0, -1]] * 3)
+    selector = KBSelector(d, use_graph=False, sharpness=2.0)
+    as_trained = selector.train()(asking(), found(facts), k=2).log_alpha
+    sharper = selector.eval()(asking(), found(facts), k=2).log_alpha
+    torch.testing.assert_close(sharper, (2 * as_trained).log_softmax(-1))
+
+
 def test_what_is_no_candidate_has_no_weight_and_what_must_be_there_is() -> None:
     facts = some_facts(KEYS, [TIMELESS] * 3, [[0, -1]] * 3)
     real = torch.tensor([[True, False, True]])
