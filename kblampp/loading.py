@@ -106,7 +106,7 @@ def load_model(config: Config, answers: AnswerFormat, checkpoint: Path | None) -
     if checkpoint is not None:
         load_checkpoint(model, config, checkpoint)
         model.to(device_of(config))
-    return model
+    return model.eval()
 
 
 def load_retriever(config: Config, encoder: TextEncoder, answers: AnswerFormat) -> Retriever:

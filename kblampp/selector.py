@@ -59,8 +59,8 @@ class KBSelector(nn.Module):
     Args:
         d: dimensions of keys and questions.
         rho, gamma, eta, delta, temperature: to start with.
-        sharpness: the temperature is divided by it where nothing is trained: of a fact that comes second close
-            behind, words are said in place of the first's.
+        sharpness: the temperature is divided by it where nothing is trained: of a fact that comes close
+            second, words are said in place of the first's.
         is_learnable: whether the first five learn.
         use_graph: relational attention over the candidates.
     """

@@ -86,6 +86,7 @@ def test_stage_b_trains_lora_beside_the_modules(config: Config, tmp_path: Path) 
     assert any(it.abs().sum() > 0 for name, it in adapter.items() if "lora_B" in name)
     assert set(load_file(stage_b / "kb.safetensors")) == set(load_file(stage_a / "kb.safetensors"))
     answerer = load_answerer(config, stage_b)
+    assert not answerer.model.training  # alpha is sharper then
     assert hasattr(answerer.model.backbone, "peft_config")
     assert train_stageB.main([*flags, "--max_steps", "4", "--resume", "lora.lr=1e-2"]) == 0
 
