@@ -30,7 +30,7 @@ from kblampp.config import Config, add_config_flags, config_from_flags
 from kblampp.errors import DataError
 from kblampp.eval import systems
 from kblampp.eval.metrics import CUTS, Judged, Scores, groups_of, judge, summarise
-from kblampp.eval.table import as_text
+from kblampp.eval.table import SELECTOR, as_text
 from kblampp.files import whole, write_text
 from kblampp.loading import load_model
 from kblampp.questions import Question, read_questions
@@ -143,7 +143,7 @@ def evaluate(
             # Encoder, store and index are the same for every seed.
             answerer.model = load_model(config, answerer.answers, checkpoint)
         if is_selector_only:
-            ask, name = ask_selector(answerer), "selector"
+            ask, name = ask_selector(answerer), SELECTOR
         else:
             ask, name = partial(systems.injection, answerer), INJECTION
         results.append(ask_all(name, seed, ask, questions, batch_size, chooses=True))

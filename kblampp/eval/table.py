@@ -12,6 +12,8 @@ from kblampp.eval.metrics import CUTS, Scores
 if TYPE_CHECKING:
     from kblampp.eval.eval_qa import Result
 
+SELECTOR = "selector"
+"""The system that chooses facts and gives no answer."""
 _HEAD = (
     "system",
     "n",
@@ -31,30 +33,41 @@ def as_text(results: Sequence[Result]) -> str:
     by_system: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_system[result.system].append(result)
-    rows = [_row(name, [it.scores for it in some], _seconds(some)) for name, some in by_system.items()]
+    rows = [
+        _row(name, [it.scores for it in some], _seconds(some), name != SELECTOR)
+        for name, some in by_system.items()
+    ]
     lines = _aligned([_HEAD, *rows])
     for name, some in by_system.items():
-        groups = [_row(group, [it.groups[group] for it in some], "") for group in some[0].groups]
+        groups = [
+            _row(group, [it.groups[group] for it in some], "", name != SELECTOR) for group in some[0].groups
+        ]
         lines += ["", f"{name}, by group", *_aligned([_HEAD, *groups])]
     return "\n".join(lines)
 
 
-def _row(name: str, scores: Sequence[Scores], seconds: str) -> tuple[str, ...]:
-    """Means over seeds; for one seed the interval over questions, for several the lowest and highest EM."""
+def _row(name: str, scores: Sequence[Scores], seconds: str, has_answers: bool) -> tuple[str, ...]:
+    """Means over seeds; for one seed the interval over questions, for several the lowest and highest EM.
+
+    `-` stands for all that is about answers where a system gives none.
+    """
     first = scores[0]
     if len(scores) == 1:
         span = (first.em_low, first.em_high)
     else:
         span = (min(it.em for it in scores), max(it.em for it in scores))
-    return (
-        name if len(scores) == 1 else f"{name} ({len(scores)} seeds)",
-        str(first.num_questions),
+    said = (
         f"{mean(it.em for it in scores):.3f}",
         f"{span[0]:.3f}-{span[1]:.3f}",
         f"{mean(it.f1 for it in scores):.3f}",
+    )
+    refusals = ([it.refusal_precision for it in scores], [it.refusal_recall for it in scores])
+    return (
+        name if len(scores) == 1 else f"{name} ({len(scores)} seeds)",
+        str(first.num_questions),
+        *(said if has_answers else "---"),
         *(_mean([it.acc[k] for it in scores]) for k in CUTS),
-        _mean([it.refusal_precision for it in scores]),
-        _mean([it.refusal_recall for it in scores]),
+        *(_mean(it) if has_answers else "-" for it in refusals),
         f"{mean(it.num_context_tokens for it in scores):.0f}",
         seconds,
     )

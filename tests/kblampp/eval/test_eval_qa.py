@@ -44,6 +44,9 @@ def test_the_selector_alone(world: Config, tmp_path: Path, capsys: pytest.Captur
     assert eval_qa.main(["--config", config, "--selector-only", "--max-questions", "4"]) == 0
     table = capsys.readouterr().out
     assert table.count("selector") == 2 and "closed-book" not in table
+    row = table.splitlines()[1].split()
+    assert row[2:5] == ["-", "-", "-"] and row[8:10] == ["-", "-"]
+    assert all(float(accuracy) >= 0 for accuracy in row[5:8])
 
 
 def test_prompts_hold_what_was_found(world: Config) -> None:
