@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from kblampp.answer_format import AnswerFormat
+from kblampp.candidates import CandidateFinder
 from kblampp.checkpoint import load_checkpoint
 from kblampp.config import Config
 from kblampp.encoders.text_encoder import TextEncoder
@@ -136,7 +137,10 @@ def load_retriever(config: Config, encoder: TextEncoder, answers: AnswerFormat) 
     index = load_index(store, config.store)
     logger.info("%d facts in %s, %s search", len(store), store.folder, index.kind)
     paths = RelationPaths(encoder, store.relation_names, store.array("R"))
-    return Retriever(store, index, paths, num_candidates=config.num_candidates, num_hops=config.num_hops)
+    finder = CandidateFinder(
+        store, index, paths, num_candidates=config.num_candidates, num_hops=config.num_hops
+    )
+    return Retriever(finder)
 
 
 def _first_line(error: Exception) -> str:

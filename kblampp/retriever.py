@@ -9,10 +9,8 @@ import torch
 
 from kblampp.candidates import Asked, CandidateFinder, Found
 from kblampp.entity_names import EntityNames
-from kblampp.kb_store import NO_ENTITY, KBStore
-from kblampp.knowledge_index import KnowledgeIndex
+from kblampp.kb_store import NO_ENTITY
 from kblampp.query_tensors import QueryTensors
-from kblampp.relation_paths import RelationPaths
 from kblampp.retrieved import Retrieved
 from kblampp.selector import KBSelector, Selection
 
@@ -21,26 +19,14 @@ class Retriever:
     """Looks facts up for questions.
 
     Args:
-        store: the facts.
-        index: over their keys.
-        paths: vectors of their relations, one after the other.
-        num_candidates: how many the index gives.
-        num_hops: how many facts a question may take.
+        finder: of candidates, over one store and its index.
     """
 
-    def __init__(
-        self,
-        store: KBStore,
-        index: KnowledgeIndex,
-        paths: RelationPaths,
-        *,
-        num_candidates: int,
-        num_hops: int,
-    ) -> None:
-        self.store = store
-        self.index = index
-        self.names = EntityNames(store)
-        self.finder = CandidateFinder(store, index, paths, num_candidates=num_candidates, num_hops=num_hops)
+    def __init__(self, finder: CandidateFinder) -> None:
+        self.finder = finder
+        self.store = finder.store
+        self.index = finder.index
+        self.names = EntityNames(finder.store)
 
     def retrieve(
         self,
