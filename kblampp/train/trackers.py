@@ -11,12 +11,15 @@ from kblampp.config import Config
 def set_defaults(config: Config, environment: MutableMapping[str, str] = os.environ) -> None:
     """Puts the files of trackers into `train.output`, and keeps W&B offline where no key is set.
 
-    The trackers read their settings from the environment; what the user set there stays.
+    The trackers read their settings from the environment; what the user set there stays. Nothing is set for a
+    run that reports to none.
 
     Args:
         config: of the run.
         environment: of this process.
     """
+    if not config.train.report_to:
+        return
     output = config.train.output
     defaults = {
         "WANDB_DIR": output,

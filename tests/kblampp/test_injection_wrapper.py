@@ -323,9 +323,10 @@ def test_log_probability_is_the_sum_over_the_answers_tokens(answerer: QuestionAn
 def test_a_removed_fact_is_not_chosen(answerer: QuestionAnswerer) -> None:
     query = Query("Where was Ada Brook born?")
     best = answerer.answer([query])[0].evidence[0]
-    rest = answerer.answer([query], without=[[best.row]])[0].evidence
-    assert best.row not in [it.row for it in rest]
-    assert sum(it.alpha for it in rest) < 1
+    without = answerer.answer([query], without=[[best.row]])[0]
+    assert best.row not in [it.row for it in without.evidence]
+    alphas = [*(it.alpha for it in without.evidence), without.refusal_alpha]
+    assert sum(alphas) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_chat_template_is_refused_where_there_is_none(world: Config) -> None:

@@ -16,7 +16,7 @@ from kblampp.encoders.loading import load_encoder
 from kblampp.errors import CheckpointError
 from kblampp.loading import load_answer_format, load_backbone, load_retriever, make_model
 from kblampp.questions import read_questions
-from kblampp.train import train_stageA, train_stageB
+from kblampp.train import trackers, train_stageA, train_stageB
 from kblampp.train.batches import Collator, QuestionDataset
 from kblampp.train.lower_layers import LowerLayers, can_be_kept
 from kblampp.train.objective import Objective
@@ -65,6 +65,17 @@ def test_losses_reach_the_trackers(
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
     assert train_stageA.main(["--config", path, "train.report_to=[mlflow]"]) == 2
     assert "it can be wandb, tensorboard" in capsys.readouterr().err
+
+
+def test_a_run_without_trackers_leaves_the_environment_alone(config: Config) -> None:
+    environment: dict[str, str] = {}
+    trackers.set_defaults(config, environment)
+    assert not environment
+    reporting = replace(config, train=replace(config.train, report_to=["wandb"]))
+    environment = {"WANDB_API_KEY": "key", "WANDB_PROJECT": "mine"}
+    trackers.set_defaults(reporting, environment)
+    assert environment["WANDB_PROJECT"] == "mine" and "WANDB_MODE" not in environment
+    assert environment["WANDB_DIR"] == config.train.output
 
 
 def test_stage_b_trains_lora_beside_the_modules(config: Config, tmp_path: Path) -> None:
