@@ -11,8 +11,8 @@ from kblampp.entity_names import MASK
 
 Path = tuple[int, ...]
 """Relations as numbers, from the entity that a question names outwards."""
-
-
+MAX_KEPT = 50_000
+"""Paths whose vectors are kept: 220 MiB at 384 dimensions."""
 NUM_VIEWS = 3
 """Ways to say a path: its text, its text about somebody, and its relations one beside the other."""
 
@@ -33,11 +33,10 @@ class RelationPaths:
         self._encoder = encoder
         self._names = names
         self._relations = relations
-        self._numbers: dict[Path, int] = {}
-        self._views = np.empty((0, NUM_VIEWS, encoder.dim), dtype=np.float32)
+        self._views: dict[Path, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._views)
 
     def text(self, path: Path) -> str:
         """'r2 of the r1' of (r1, r2)."""
@@ -49,11 +48,12 @@ class RelationPaths:
 
     def views(self, paths: Sequence[Path]) -> np.ndarray:
         """float32 [len(paths), NUM_VIEWS, d], of length 1."""
-        new = [path for path in dict.fromkeys(paths) if path not in self._numbers]
+        new = [path for path in dict.fromkeys(paths) if path not in self._views]
         if new:
-            self._views = np.concatenate([self._views, self._encoded(new)])
-            self._numbers.update(zip(new, range(len(self._numbers), len(self._views)), strict=True))
-        found: np.ndarray = self._views[[self._numbers[path] for path in paths]]
+            self._views.update(zip(new, self._encoded(new), strict=True))
+        found = np.stack([self._views[path] for path in paths])
+        while len(self._views) > MAX_KEPT:
+            del self._views[next(iter(self._views))]  # the oldest
         return found
 
     def _encoded(self, paths: Sequence[Path]) -> np.ndarray:

@@ -15,6 +15,7 @@ from kblampp.scorers import ContextScorer, NameScorer, QueryMap, SemanticScorer,
 
 _UNTRAINED_MARGIN = 4.0
 MAX_REASONED = 96
+"""Candidates that are reasoned over: the attention grows with the square of their number."""
 _SPREAD = 10.0
 """Cosines of a question with facts differ by about a tenth: brought to the size of the other numbers."""
 NO_SCORE = -1e4
@@ -120,10 +121,7 @@ class KBSelector(nn.Module):
         return torch.cat([scores, of_null], -1), facts
 
     def _reason(self, found: Retrieved, scores: Tensor, fits: Tensor) -> tuple[Tensor, Tensor, FactTensors]:
-        """Scores of candidates, what each adds to the null fact's as the best, and facts, after reasoning.
-
-        The best MAX_REASONED candidates are reasoned over: attention grows with the square of their number.
-        """
+        """Scores of candidates, what each adds to the null fact's as the best, and facts, after reasoning."""
         assert self.graph is not None
         order = scores.detach().masked_fill(~found.is_real, NO_SCORE)
         places = order.topk(min(MAX_REASONED, scores.shape[1]), dim=-1).indices
