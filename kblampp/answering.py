@@ -94,6 +94,7 @@ class QuestionAnswerer:
             [query.time for query in queries],
             self.encoder,
             self.retriever.names,
+            self.retriever.reader,
         )
         return encoded.to(self.device)
 

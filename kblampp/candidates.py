@@ -10,6 +10,7 @@ import numpy as np
 
 from kblampp.kb_store import NO_ENTITY, KBStore
 from kblampp.knowledge_index import KnowledgeIndex
+from kblampp.readings import fits_of
 from kblampp.relation_paths import Path, RelationPaths
 
 MAX_OF_ENTITY = 64
@@ -41,6 +42,8 @@ class Asked:
 
     query: np.ndarray  # float32 [d], of length 1: among the keys
     path_query: np.ndarray  # float32 [d], of length 1: among relation paths
+    masked: np.ndarray  # float32 [d], of length 1: the question without names, as it is
+    readings: np.ndarray | None = None  # float16 [MAX_READINGS, 2, d]: the question taken apart
     entities: tuple[int, ...] = ()
     """That it names."""
     must_have: tuple[int, ...] = ()
@@ -118,9 +121,15 @@ class CandidateFinder:
         """Those whose paths are nearest to the question, best first."""
         if not found:
             return []
-        different = list({it.path for it in found.values()})
-        nearness = dict(zip(different, self.paths.vectors(different) @ asked.path_query, strict=True))
+        different = list(dict.fromkeys(it.path for it in found.values()))
+        near = self.paths.vectors(different) @ asked.path_query + self.fits(asked, different)[:, 0]
+        nearness = dict(zip(different, near.tolist(), strict=True))
         return sorted(found.items(), key=lambda item: -nearness[item[1].path])[:most]
+
+    def fits(self, asked: Asked, paths: Sequence[Path]) -> np.ndarray:
+        """How well paths say what is asked, float32 [len(paths), NUM_FITS] (`readings.fits_of`)."""
+        readings = np.zeros((0, 2, len(asked.masked))) if asked.readings is None else asked.readings
+        return fits_of(asked.masked, readings, paths, self.paths)
 
     def _add_chain(self, found: dict[int, Found], asked: Asked) -> None:
         last: Found | None = None

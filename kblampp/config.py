@@ -171,6 +171,8 @@ class Config:
     """Relational attention over the chosen facts."""
     rho: float = 1.0
     """Weight of the path score."""
+    mu: float = 1.0
+    """Weight of the score of a question's parts."""
     gamma: float = 1.0
     """Weight of the context score."""
     eta: float = 1.0

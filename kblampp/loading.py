@@ -78,6 +78,7 @@ def make_model(config: Config, backbone: nn.Module, answers: AnswerFormat) -> KB
     selector = KBSelector(
         config.d_k,
         rho=config.rho,
+        mu=config.mu,
         gamma=config.gamma,
         eta=config.eta,
         delta=config.delta,

@@ -13,6 +13,7 @@ from kblampp.encoders.text_encoder import TextEncoder
 from kblampp.entity_names import MAX_MENTIONS, EntityNames
 from kblampp.kb_store import NO_ENTITY
 from kblampp.name_words import hashed_words
+from kblampp.readings import QuestionReader
 from kblampp.time_features import as_days
 from kblampp.time_window import TimeWindow
 
@@ -23,6 +24,7 @@ class QueryTensors:
 
     vectors: Tensor  # float32 [B, d], of length 1
     masked: Tensor  # float32 [B, d], of length 1: without the names of the entities
+    readings: Tensor  # float16 [B, MAX_READINGS, 2, d]: taken apart; of length 1, or 0 where there are fewer
     asked: Tensor  # int64 [B, 2]: the time that each asks about, in days
     words: Tensor  # int64 [B, W]: their words as numbers
     entities: Tensor  # int64 [B, MAX_MENTIONS]: those that each names; NO_ENTITY where there are fewer
@@ -49,6 +51,7 @@ def encode_queries(
     times: Sequence[TimeWindow],
     encoder: TextEncoder,
     names: EntityNames,
+    reader: QuestionReader,
     *,
     show_progress: bool = False,
 ) -> QueryTensors:
@@ -59,6 +62,7 @@ def encode_queries(
         times: B windows.
         encoder: of the store's keys.
         names: of the store's entities, to see which a question names.
+        reader: takes them apart.
     """
     linked = [names.link(question) for question in questions]
     texts = [*questions, *(it.masked for it in linked)]
@@ -70,6 +74,7 @@ def encode_queries(
     return QueryTensors(
         vectors=whole,
         masked=masked,
+        readings=torch.from_numpy(reader.read([it.masked for it in linked])),
         asked=torch.from_numpy(as_days(times)).long(),
         words=torch.from_numpy(hashed_words(questions, None)).long(),
         entities=torch.from_numpy(entities),

@@ -30,7 +30,7 @@ class RelationPaths:
     """
 
     def __init__(self, encoder: TextEncoder, names: Sequence[str], relations: np.ndarray) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._names = names
         self._relations = relations
         self._views: dict[Path, np.ndarray] = {}
@@ -59,7 +59,7 @@ class RelationPaths:
     def _encoded(self, paths: Sequence[Path]) -> np.ndarray:
         texts = [self.text(path) for path in paths]
         texts += [f"{text} of {MASK}" for text in texts]
-        bare, about = np.split(self._encoder.encode(texts, normalise=True).astype(np.float32), 2)
+        bare, about = np.split(self.encoder.encode(texts, normalise=True).astype(np.float32), 2)
         beside = _unit(np.stack([self._relations[list(path)].astype(np.float32).sum(0) for path in paths]))
         return np.stack([bare, about, beside], 1)
 

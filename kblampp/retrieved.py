@@ -20,6 +20,7 @@ class Retrieved:
     is_real: Tensor  # bool [B, C]
     root_words: Tensor  # int64 [B, C, MAX_WORDS]: the name of the entity that each was reached from
     paths: Tensor  # float32 [B, C, NUM_VIEWS, d], of length 1: the relations from there to it
+    fits: Tensor  # float32 [B, C, readings.NUM_FITS]: how well they say what is asked, part by part
 
     def is_among(self, wanted: Sequence[Sequence[int]]) -> Tensor:
         """bool [B, C]: the candidate's row is one of those wanted for its question."""

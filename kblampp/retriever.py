@@ -11,6 +11,8 @@ from kblampp.candidates import Asked, CandidateFinder, Found
 from kblampp.entity_names import EntityNames
 from kblampp.kb_store import NO_ENTITY
 from kblampp.query_tensors import QueryTensors
+from kblampp.readings import NUM_FITS, QuestionReader
+from kblampp.relation_paths import Path
 from kblampp.retrieved import Retrieved
 from kblampp.selector import KBSelector, Selection
 
@@ -27,6 +29,7 @@ class Retriever:
         self.store = finder.store
         self.index = finder.index
         self.names = EntityNames(finder.store)
+        self.reader = QuestionReader(finder.paths.encoder, finder.store.array("R"))
 
     def retrieve(
         self,
@@ -46,24 +49,30 @@ class Retriever:
         with torch.no_grad():
             queries = selector.query_map(query.vectors).float().cpu().numpy()
             path_queries = selector.path_map(query.masked).float().cpu().numpy()
+        masked, readings = query.masked.float().cpu().numpy(), query.readings.cpu().numpy()
         entities = query.entities.tolist()
         asked = [
             Asked(
                 query=queries[number],
                 path_query=path_queries[number],
+                masked=masked[number],
+                readings=readings[number],
                 entities=tuple(it for it in entities[number] if it != NO_ENTITY),
                 must_have=tuple(must_have[number]) if must_have else (),
                 without=frozenset(without[number]) if without else frozenset(),
             )
             for number in range(len(query))
         ]
-        return self._as_tensors(self.finder.find(asked), query.vectors.device)
+        return self._as_tensors(asked, self.finder.find(asked), query.vectors.device)
 
-    def _as_tensors(self, found: list[dict[int, Found]], device: torch.device) -> Retrieved:
+    def _as_tensors(
+        self, asked: list[Asked], found: list[dict[int, Found]], device: torch.device
+    ) -> Retrieved:
         width = max([1, *map(len, found)])
         shape = (len(found), width)
         rows, roots, depth, which = (np.zeros(shape, dtype=np.int64) for _ in range(4))
         is_real = np.zeros(shape, dtype=bool)
+        fits = np.zeros((*shape, NUM_FITS), dtype=np.float32)
         numbers: dict[tuple[int, ...], int] = {}
         for number, some in enumerate(found):
             n = len(some)
@@ -73,6 +82,7 @@ class Retriever:
             depth[number, :n] = [it.depth for it in some.values()]
             which[number, :n] = [numbers.setdefault(it.path, len(numbers)) for it in some.values()]
             is_real[number, :n] = True
+            fits[number, :n] = self._fits(asked[number], [it.path for it in some.values()])
         paths = self.finder.paths.views(list(numbers) or [()])
         root_words = self.store.array("name_words")[roots].astype(np.int64)
         return Retrieved(
@@ -81,7 +91,12 @@ class Retriever:
             is_real=torch.from_numpy(is_real).to(device),
             root_words=torch.from_numpy(root_words).to(device),
             paths=torch.from_numpy(paths[which].astype(np.float32)).to(device),
+            fits=torch.from_numpy(fits).to(device),
         )
+
+    def _fits(self, asked: Asked, paths: list[Path]) -> np.ndarray:
+        different = {path: number for number, path in enumerate(dict.fromkeys(paths))}
+        return self.finder.fits(asked, list(different))[[different[path] for path in paths]]
 
     def select(
         self,

@@ -46,6 +46,7 @@ class _Terms:
 
     semantic: Tensor
     path: Tensor
+    parts: Tensor
     context: Tensor
     time: Tensor
     named: Tensor
@@ -53,16 +54,16 @@ class _Terms:
 
 
 class KBSelector(nn.Module):
-    """score = z . k / sqrt(d) + rho * s_path + gamma * s_context + eta * s_time + delta * s_name, and beside
-    these what each of them and of the frozen vectors' own cosines is worth at a candidate's depth, and what
-    reasoning adds.
+    """score = z . k / sqrt(d) + rho * s_path + mu * s_parts + gamma * s_context + eta * s_time
+    + delta * s_name, and beside these what each of them and of the frozen vectors' own cosines is worth at a candidate's depth,
+    and what reasoning adds.
 
     Args:
         d: dimensions of keys and questions.
-        rho, gamma, eta, delta, temperature: to start with.
+        rho, mu, gamma, eta, delta, temperature: to start with.
         sharpness: the temperature is divided by it where nothing is trained: of a fact that comes close
             second, words are said in place of the first's.
-        is_learnable: whether the first five learn.
+        is_learnable: whether these learn.
         use_graph: relational attention over the candidates.
     """
 
@@ -71,6 +72,7 @@ class KBSelector(nn.Module):
         d: int,
         *,
         rho: float = 1.0,
+        mu: float = 1.0,
         gamma: float = 1.0,
         eta: float = 1.0,
         delta: float = 2.0,
@@ -88,6 +90,7 @@ class KBSelector(nn.Module):
         self.time = TimeScorer()
         self.name = NameScorer()
         self.rho = nn.Parameter(torch.tensor(rho), requires_grad=is_learnable)
+        self.mu = nn.Parameter(torch.tensor(mu), requires_grad=is_learnable)
         self.gamma = nn.Parameter(torch.tensor(gamma), requires_grad=is_learnable)
         self.eta = nn.Parameter(torch.tensor(eta), requires_grad=is_learnable)
         self.delta = nn.Parameter(torch.tensor(delta), requires_grad=is_learnable)
@@ -108,8 +111,8 @@ class KBSelector(nn.Module):
             found: their candidates.
         """
         terms, facts = self._terms(query, found), found.facts
-        scores = terms.semantic + self.rho * terms.path + self.gamma * terms.context
-        scores = scores + self.eta * terms.time + self.delta * terms.named
+        scores = terms.semantic + self.rho * terms.path + self.mu * terms.parts
+        scores = scores + self.gamma * terms.context + self.eta * terms.time + self.delta * terms.named
         worth = self.by_depth(found.depth.clamp(max=NUM_DEPTHS - 1))
         scores = scores + (worth[..., :-1] * terms.fits).sum(-1) + worth[..., -1]
         null = torch.zeros_like(scores)
@@ -151,9 +154,12 @@ class KBSelector(nn.Module):
             _cosines(masked, facts.relation_vectors),
             _cosines(masked, facts.tails),
             context,
+            *found.fits.unbind(-1),
         ]
         fits = [*(_SPREAD * it for it in cosines), time, named]
-        return _Terms(semantic, path, context, time, named, torch.stack(fits, -1))
+        return _Terms(
+            semantic, path, found.fits[..., 0] * root_d, context, time, named, torch.stack(fits, -1)
+        )
 
     def forward(
         self, query: QueryTensors, found: Retrieved, k: int, must_have: Tensor | None = None

@@ -18,6 +18,7 @@ from kblampp.errors import DataError
 from kblampp.kb_store import KBStore
 from kblampp.query_tensors import QueryTensors, encode_queries
 from kblampp.questions import Question
+from kblampp.readings import QuestionReader
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class QuestionDataset(Dataset[Example]):
         questions: Sequence[Question],
         store: KBStore,
         names: EntityNames,
+        reader: QuestionReader,
         encoder: TextEncoder,
         answers: AnswerFormat,
         max_seq_len: int,
@@ -63,6 +65,7 @@ class QuestionDataset(Dataset[Example]):
             [question.question_time for question in questions],
             encoder,
             names,
+            reader,
             show_progress=show_progress,
         )
         made = [

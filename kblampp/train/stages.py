@@ -63,7 +63,13 @@ def train(config: Config, make: Callable[[AnswerFormat], KBInjectedModel], is_re
     store = retriever.store
     train_set, dev_set = (
         QuestionDataset(
-            read_questions(Path(path)), store, retriever.names, encoder, answers, config.max_seq_len
+            read_questions(Path(path)),
+            store,
+            retriever.names,
+            retriever.reader,
+            encoder,
+            answers,
+            config.max_seq_len,
         )
         for path in (config.train_qa_path, config.dev_qa_path)
     )

@@ -18,6 +18,7 @@ from kblampp.train.objective import Objective
 
 SCALARS = (
     "selector.rho",
+    "selector.mu",
     "selector.gamma",
     "selector.eta",
     "selector.delta",

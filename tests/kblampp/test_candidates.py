@@ -57,7 +57,7 @@ def test_hops_are_followed_from_the_nearest_where_nobody_is_named(retriever: Ret
         (2, {"bexley/country": ("birthplace", "country")}),
         (3, {"norland/capital": ("birthplace", "country", "capital")}),
     ):
-        found = named(store, finder_of(retriever, 2, num_hops).find([Asked(key, key)])[0])
+        found = named(store, finder_of(retriever, 2, num_hops).find([Asked(key, key, key)])[0])
         assert found["theo-lund/birthplace"].depth == 0
         for fact, relations in wanted.items():
             assert found[fact] == Found(store.row_of["theo-lund/birthplace"], path(store, *relations))
@@ -68,7 +68,7 @@ def test_facts_about_named_entities_are_found_wherever_their_keys_are(retriever:
     store = retriever.store
     far = -key_of(store, "ada-brook/birthplace")
     ada = int(store.array("entities")[store.row_of["ada-brook/birthplace"]][0])
-    [found] = finder_of(retriever, 1, 2).find([Asked(far, far, entities=(ada,))])
+    [found] = finder_of(retriever, 1, 2).find([Asked(far, far, far, entities=(ada,))])
     by_name = named(store, found)
     assert [name for name, it in by_name.items() if name.startswith("ada-brook/")] == list(by_name)[:4]
     assert by_name["lumen-mills/headquarters"].path == path(store, "employer", "headquarters")
@@ -79,10 +79,10 @@ def test_a_chain_that_must_be_there_comes_with_its_path(retriever: Retriever) ->
     store = retriever.store
     key = key_of(store, "ada-brook/spouse")
     chain = tuple(store.row_of[it] for it in ("carrow/country", "sudland/currency"))
-    [found] = finder_of(retriever, 1, 2).find([Asked(key, key, must_have=chain)])
+    [found] = finder_of(retriever, 1, 2).find([Asked(key, key, key, must_have=chain)])
     assert found[chain[1]] == Found(chain[0], path(store, "country", "currency"))
     apart = tuple(store.row_of[it] for it in ("carrow/country", "norland/capital"))
-    [found] = finder_of(retriever, 1, 1).find([Asked(key, key, must_have=apart)])
+    [found] = finder_of(retriever, 1, 1).find([Asked(key, key, key, must_have=apart)])
     assert found[apart[1]] == Found(apart[1], path(store, "capital"))
     assert finder_of(retriever, 1, 1).find([]) == []
 
@@ -152,7 +152,7 @@ def test_a_batch_of_candidates_says_where_each_is_from(world: Config, retriever:
     encoder, answers = load_encoder(world.encoder), load_answer_format(world)
     model = make_model(world, load_backbone(world), answers)
     texts = ["Where was Theo Lund born?", "Who?"]
-    query = encode_queries(texts, [TIMELESS] * 2, encoder, retriever.names)
+    query = encode_queries(texts, [TIMELESS] * 2, encoder, retriever.names, retriever.reader)
     found = retriever.retrieve(model.selector, query)
     rows = found.facts.rows[0].tolist()
     place = rows.index(retriever.store.row_of["bexley/country"])
@@ -161,5 +161,15 @@ def test_a_batch_of_candidates_says_where_each_is_from(world: Config, retriever:
     assert found.root_words[0, place].tolist() == theo.tolist()
     wanted = retriever.finder.paths.views([path(retriever.store, "birthplace", "country")])[0]
     np.testing.assert_allclose(found.paths[0, place].numpy(), wanted, atol=1e-6)
+    fits = retriever.finder.fits(
+        Asked(
+            query.vectors[0].numpy(),
+            query.masked[0].numpy(),
+            query.masked[0].numpy(),
+            query.readings[0].numpy(),
+        ),
+        [path(retriever.store, "birthplace", "country")],
+    )
+    np.testing.assert_allclose(found.fits[0, place].numpy(), fits[0], atol=1e-6)
     counts = found.is_real.sum(-1)
     assert int(counts.max()) == len(rows) > int(counts.min())

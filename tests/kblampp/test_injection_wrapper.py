@@ -175,6 +175,7 @@ def test_only_kb_modules_learn_and_are_saved() -> None:
         "selector.path_map.change",
         "selector.by_depth.weight",
         "selector.rho",
+        "selector.mu",
         "selector.gamma",
         "selector.eta",
         "selector.delta",
@@ -295,14 +296,17 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         )
 
 
-def test_answers_of_a_batch_equal_those_alone(answerer: QuestionAnswerer) -> None:
+def test_answers_of_a_batch_equal_those_alone(world: Config) -> None:
+    # In bfloat16 a random model has ties, which the width of a batch decides.
+    answerer = make_answerer(replace(world, train=replace(world.train, precision="float32")))
     queries = [Query(it.question, it.question_time) for it in questions()]
     together = answerer.answer(queries)
     for query, answer in zip(queries, together, strict=True):
         alone = answerer.answer([query])[0]
         assert alone.text == answer.text
         assert [it.fact.id for it in alone.evidence] == [it.fact.id for it in answer.evidence]
-        assert alone.betas == pytest.approx(answer.betas, abs=5e-3)  # the backbone is in bfloat16
+        assert alone.betas == pytest.approx(answer.betas, abs=1e-4)
+    answerer.retriever.store.close()
 
 
 def test_log_probability_is_the_sum_over_the_answers_tokens(answerer: QuestionAnswerer) -> None:

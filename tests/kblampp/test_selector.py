@@ -14,6 +14,8 @@ from kblampp.graph_reasoning import EDGES, NUM_FITS, GraphReasoning, edges_of
 from kblampp.kb_store import NO_ENTITY, FactTensors
 from kblampp.name_words import hashed_words, words_of
 from kblampp.query_tensors import QueryTensors
+from kblampp.readings import MAX_READINGS
+from kblampp.readings import NUM_FITS as NUM_PART_FITS
 from kblampp.relation_paths import NUM_VIEWS
 from kblampp.retrieved import Retrieved
 from kblampp.scorers import NameScorer, QueryMap, TimeScorer, holds_at
@@ -48,7 +50,12 @@ def some_facts(keys: list[list[float]], windows: list[TimeWindow], entities: lis
     )
 
 
-def found(facts: FactTensors, is_real: Tensor | None = None, paths: Tensor | None = None) -> Retrieved:
+def found(
+    facts: FactTensors,
+    is_real: Tensor | None = None,
+    paths: Tensor | None = None,
+    fits: Tensor | None = None,
+) -> Retrieved:
     B, K = facts.rows.shape
     return Retrieved(
         facts=facts,
@@ -56,6 +63,7 @@ def found(facts: FactTensors, is_real: Tensor | None = None, paths: Tensor | Non
         is_real=torch.ones(B, K, dtype=torch.bool) if is_real is None else is_real,
         root_words=facts.name_words,
         paths=torch.zeros(B, K, NUM_VIEWS, d) if paths is None else paths,
+        fits=torch.zeros(B, K, NUM_PART_FITS) if fits is None else fits,
     )
 
 
@@ -74,6 +82,7 @@ def asking(window: TimeWindow = TIMELESS, words: str = "who is it") -> QueryTens
     return QueryTensors(
         vectors=QUESTION,
         masked=QUESTION,
+        readings=torch.zeros(1, MAX_READINGS, 2, d),
         asked=days(window),
         words=torch.from_numpy(hashed_words([words], None)).long(),
         entities=torch.full((1, 4), NO_ENTITY),
@@ -106,6 +115,13 @@ def test_a_path_counts_by_the_mean_of_its_two_texts() -> None:
     paths[0, 2, 2] = QUESTION
     scores, _ = KBSelector(d, use_graph=False, rho=3.0).score(asking(), found(facts, paths=paths))
     assert scores[0, :3].tolist() == pytest.approx([3 * 2, 3 * 2 * math.sqrt(0.5), 0], abs=1e-5)
+
+
+def test_parts_count_by_the_mean_of_their_cosines() -> None:
+    facts = some_facts([[0.0, 0, 0, 1]] * 3, [TIMELESS] * 3, [[0, -1]] * 3)
+    fits = torch.tensor([[[0.9, 0.8, 0.1], [0.5, 0.1, 0.9], [0.0, 0.0, 0.9]]])
+    scores, _ = KBSelector(d, use_graph=False, mu=3.0).score(asking(), found(facts, fits=fits))
+    assert scores[0, :3].tolist() == pytest.approx([3 * 2 * 0.9, 3 * 2 * 0.5, 0], abs=1e-5)
 
 
 def test_depths_are_told_apart_once_trained() -> None:

@@ -48,7 +48,7 @@ def test_what_only_a_removed_fact_leads_to_is_not_found(answerer: QuestionAnswer
     finder = CandidateFinder(
         retriever.store, retriever.index, retriever.finder.paths, num_candidates=1, num_hops=2
     )
-    found = finder.find([Asked(query, query), Asked(query, query, without=frozenset([first]))])
+    found = finder.find([Asked(query, query, query), Asked(query, query, query, without=frozenset([first]))])
     assert first in found[0] and then in found[0]
     assert found[0][then].root == first
     assert first not in found[1] and then not in found[1]

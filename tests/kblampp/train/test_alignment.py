@@ -29,7 +29,14 @@ def test_a_tail_is_found_alone_inside_a_sentence_or_not_at_all(world: Config) ->
     asked.append(Question("e", "tiny", "What is the shoe size of Ada Brook?", REFUSAL, "unanswerable"))
     retriever, answers = answerer.retriever, answerer.answers
     data = QuestionDataset(
-        asked, retriever.store, retriever.names, answerer.encoder, answers, 128, show_progress=False
+        asked,
+        retriever.store,
+        retriever.names,
+        retriever.reader,
+        answerer.encoder,
+        answers,
+        128,
+        show_progress=False,
     )
     batch = Collator(answers.tokenizer.pad_token_id, "cpu")(data.examples)["batch"]
     found = retriever.retrieve(answerer.model.selector, batch.query, must_have=batch.gold_rows)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kblampp.fusion import Injected
 from kblampp.kb_store import FactTensors
+from kblampp.readings import NUM_FITS
 from kblampp.relation_paths import NUM_VIEWS
 from kblampp.retrieved import Retrieved
 from kblampp.train import losses
@@ -41,6 +42,7 @@ def retrieved(
         is_real=torch.ones(B, C, dtype=torch.bool),
         root_words=facts.name_words,
         paths=torch.zeros(B, C, NUM_VIEWS, 2),
+        fits=torch.zeros(B, C, NUM_FITS),
     )
 
 

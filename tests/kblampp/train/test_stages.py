@@ -118,7 +118,14 @@ def test_kept_lower_layers_give_the_same_losses_and_gradients(config: Config, tm
     retriever = load_retriever(config, encoder, answers)
     asked = read_questions(Path(config.train_qa_path))
     data = QuestionDataset(
-        asked, retriever.store, retriever.names, encoder, answers, 128, show_progress=False
+        asked,
+        retriever.store,
+        retriever.names,
+        retriever.reader,
+        encoder,
+        answers,
+        128,
+        show_progress=False,
     )
     pad = answers.tokenizer.pad_token_id
     batch = Collator(pad, "cpu")(data.examples[:5])["batch"]
