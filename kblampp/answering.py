@@ -19,6 +19,7 @@ from kblampp.loading import device_of, load_answer_format, load_model, load_retr
 from kblampp.query_tensors import QueryTensors, encode_queries
 from kblampp.questions import REFUSAL
 from kblampp.quintuples import Quintuple
+from kblampp.retrieved import NO_ROW
 from kblampp.retriever import Retriever
 from kblampp.selector import Selection
 from kblampp.time_window import TIMELESS, TimeWindow
@@ -40,6 +41,8 @@ class Evidence:
     row: int
     alpha: float
     """Its share of the selector's weight; the shares of all facts and the refusal sum to 1."""
+    way: tuple[int, ...] = ()
+    """Rows of the facts over which it was found, from one about the named entity to itself."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,18 @@ class QuestionAnswerer:
         alpha = selection.alpha[number]
         order = alpha[:-1].argsort(descending=True).tolist()
         rows = selection.facts.rows[number].tolist()
+        ways = selection.ways[number].tolist()
         ids = made["answers"][number]
         end = ids.index(self.answers.end_id) if self.answers.end_id in ids else len(ids)
         return Answer(
             text=self.answers.text_of(ids),
             evidence=tuple(
-                Evidence(self.retriever.store.fact(rows[place]), rows[place], float(alpha[place]))
+                Evidence(
+                    self.retriever.store.fact(rows[place]),
+                    rows[place],
+                    float(alpha[place]),
+                    tuple(row for row in ways[place] if row != NO_ROW),
+                )
                 for place in order
                 if alpha[place] > 0
             ),

@@ -25,15 +25,15 @@ MAX_CHILDREN = 48
 class Found:
     """How a fact was come by."""
 
-    root: int
-    """The row of the fact about the question's entity from which it was reached; its own at depth 0."""
+    rows: tuple[int, ...]
+    """From the fact about the question's entity to itself, each fact about the tail of the one before."""
     path: Path
-    """The relations from there to its own."""
+    """Their relations."""
 
     @property
     def depth(self) -> int:
         """How many tails were followed."""
-        return len(self.path) - 1
+        return len(self.rows) - 1
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class CandidateFinder:
 
     def _of(self, asked: Asked, nearest: list[int]) -> dict[int, Found]:
         near = [row for row in nearest if row not in asked.without][: self.num_candidates]
-        by_key = {row: Found(row, self._path(row)) for row in near}
+        by_key = {row: Found((row,), self._path(row)) for row in near}
         named = {
-            row: Found(row, self._path(row))
+            row: Found((row,), self._path(row))
             for entity in asked.entities
             for row in self.store.with_head(entity).tolist()
             if row not in asked.without
@@ -114,7 +114,7 @@ class CandidateFinder:
             tail = int(self.store.array("entities")[parent_row, 1])
             for row in self.store.with_head(tail).tolist():
                 if row not in known:
-                    children.setdefault(row, Found(parent.root, (*parent.path, *self._path(row))))
+                    children.setdefault(row, Found((*parent.rows, row), (*parent.path, *self._path(row))))
         return children
 
     def _best(self, asked: Asked, found: dict[int, Found], most: int) -> list[tuple[int, Found]]:
@@ -139,7 +139,9 @@ class CandidateFinder:
             own = self._path(row)
             leads_here = last is not None and head == tail and len(last.path) < self.num_hops
             through = (
-                Found(last.root, last.path + own) if last is not None and leads_here else Found(row, own)
+                Found((*last.rows, row), last.path + own)
+                if last is not None and leads_here
+                else Found((row,), own)
             )
             if row not in asked.without:
                 last = found.setdefault(row, through)

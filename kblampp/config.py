@@ -150,6 +150,8 @@ class Config:
     """A folder or a model of the hub."""
     text_encoder: str | None = None
     """Short name of the encoder's kind; None: the one whose model `embedding_model` is, else 'bge'."""
+    vector_cache: str | None = None
+    """A file that keeps vectors of texts, so that another run does not encode the same questions anew."""
     d_ctx: int = 384
     d_k: int = 384
     d_v: int = 384
@@ -212,6 +214,7 @@ class Config:
             batch_size=self.store.encode_batch_size,
             max_length=64,
             device=self.device,
+            cache=Path(self.vector_cache) if self.vector_cache else None,
         )
 
 

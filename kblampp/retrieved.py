@@ -10,6 +10,8 @@ from torch import Tensor
 
 from kblampp.kb_store import FactTensors
 
+NO_ROW = -1
+
 
 @dataclass(frozen=True)
 class Retrieved:
@@ -18,6 +20,7 @@ class Retrieved:
     facts: FactTensors
     depth: Tensor  # int64 [B, C]: how many tails were followed
     is_real: Tensor  # bool [B, C]
+    ways: Tensor  # int64 [B, C, num_hops]: rows from the named entity's fact to it; NO_ROW behind it
     root_words: Tensor  # int64 [B, C, MAX_WORDS]: the name of the entity that each was reached from
     paths: Tensor  # float32 [B, C, NUM_VIEWS, d], of length 1: the relations from there to it
     fits: Tensor  # float32 [B, C, readings.NUM_FITS]: how well they say what is asked, part by part

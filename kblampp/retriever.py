@@ -13,7 +13,7 @@ from kblampp.kb_store import NO_ENTITY
 from kblampp.query_tensors import QueryTensors
 from kblampp.readings import NUM_FITS, QuestionReader
 from kblampp.relation_paths import Path
-from kblampp.retrieved import Retrieved
+from kblampp.retrieved import NO_ROW, Retrieved
 from kblampp.selector import KBSelector, Selection
 
 
@@ -71,6 +71,7 @@ class Retriever:
         width = max([1, *map(len, found)])
         shape = (len(found), width)
         rows, roots, depth, which = (np.zeros(shape, dtype=np.int64) for _ in range(4))
+        ways = np.full((*shape, max(1, self.finder.num_hops)), NO_ROW, dtype=np.int64)
         is_real = np.zeros(shape, dtype=bool)
         fits = np.zeros((*shape, NUM_FITS), dtype=np.float32)
         numbers: dict[tuple[int, ...], int] = {}
@@ -78,7 +79,9 @@ class Retriever:
             n = len(some)
             rows[number, :n] = list(some)
             rows[number, n:] = next(iter(some), 0)
-            roots[number, :n] = [it.root for it in some.values()]
+            roots[number, :n] = [it.rows[0] for it in some.values()]
+            for place, it in enumerate(some.values()):
+                ways[number, place, : len(it.rows)] = it.rows
             depth[number, :n] = [it.depth for it in some.values()]
             which[number, :n] = [numbers.setdefault(it.path, len(numbers)) for it in some.values()]
             is_real[number, :n] = True
@@ -89,6 +92,7 @@ class Retriever:
             facts=self.store.take(rows, device),
             depth=torch.from_numpy(depth).to(device),
             is_real=torch.from_numpy(is_real).to(device),
+            ways=torch.from_numpy(ways).to(device),
             root_words=torch.from_numpy(root_words).to(device),
             paths=torch.from_numpy(paths[which].astype(np.float32)).to(device),
             fits=torch.from_numpy(fits).to(device),

@@ -33,6 +33,7 @@ class Selection:
     places: Tensor  # int64 [B, K]: which candidates
     log_alpha: Tensor  # float [B, K + 1]
     facts: FactTensors  # [B, K]; keys and tails with what graph reasoning added
+    ways: Tensor  # int64 [B, K, num_hops], of `Retrieved`
 
     @property
     def alpha(self) -> Tensor:
@@ -55,8 +56,8 @@ class _Terms:
 
 class KBSelector(nn.Module):
     """score = z . k / sqrt(d) + rho * s_path + mu * s_parts + gamma * s_context + eta * s_time
-    + delta * s_name, and beside these what each of them and of the frozen vectors' own cosines is worth at a candidate's depth,
-    and what reasoning adds.
+    + delta * s_name, and beside these what each of them and of the frozen vectors' own cosines is worth at a
+    candidate's depth, and what reasoning adds.
 
     Args:
         d: dimensions of keys and questions.
@@ -181,7 +182,7 @@ class KBSelector(nn.Module):
         chosen = torch.cat([scores[:, :-1].gather(1, places), scores[:, -1:]], -1)
         temperature = self.log_temperature.exp() / (1.0 if self.training else self.sharpness)
         log_alpha = (chosen / temperature).log_softmax(-1)
-        return Selection(scores, places, log_alpha, facts.pick(places))
+        return Selection(scores, places, log_alpha, facts.pick(places), _picked(found.ways, places))
 
     def _null_score(self, scores: Tensor, named: Tensor) -> Tensor:
         """float [B, 1] from the best score, its leads over second and mean, and the best name score."""

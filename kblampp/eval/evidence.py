@@ -14,11 +14,11 @@ from kblampp.answering import Answer, Query, QuestionAnswerer
 from kblampp.errors import DataError
 from kblampp.eval.causal import Causal, causal_deltas
 from kblampp.eval.metrics import exact_match
-from kblampp.eval.paths import best_path, find_paths, path_f1
+from kblampp.eval.paths import find_paths, path_f1, path_taken
 from kblampp.files import write_text
 from kblampp.questions import Question
 
-FORMAT = 1
+FORMAT = 2
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "qid": str,
     "question": str,
@@ -59,7 +59,7 @@ def records_of(
 def answer_record(answer: Answer, num_hops: int) -> dict[str, Any]:
     """What the selector chose and how far the gates were open, with the paths over what it chose."""
     paths = find_paths(answer.evidence, num_hops)
-    best = best_path(paths, answer.refusal_alpha)
+    taken = path_taken(answer.evidence, answer.refusal_alpha)
     return {
         "refusal_alpha": answer.refusal_alpha,
         "betas": {str(layer): beta for layer, beta in sorted(answer.betas.items())},
@@ -76,8 +76,8 @@ def answer_record(answer: Answer, num_hops: int) -> dict[str, Any]:
             }
             for rank, it in enumerate(answer.evidence)
         ],
-        "paths": [{"facts": list(it.fact_ids), "score": it.score, "fit": it.fit} for it in paths],
-        "path": list(best.fact_ids) if best else [],
+        "paths": [{"facts": list(it.fact_ids), "score": it.score} for it in paths],
+        "path": list(taken.fact_ids) if taken else [],
     }
 
 

@@ -1,10 +1,9 @@
 """Chains of chosen facts: the tail of one is the head of the next.
 
 A path's score is the mean of the logarithms of its facts' alphas, the logarithm of their geometric mean: it
-compares paths of one length. By it a longer path never beats its own heaviest fact, so paths of different
-lengths are compared by their fit, sum(alpha) / sqrt(number of facts): the cosine between the weights and the
-path, up to a factor that is the same for all paths. Two facts of .5 fit better than either alone (.71 against
-.5); a fact of .9 fits better alone than with one of .1 (.9 against .71).
+compares paths of one length. By it a longer path never beats its own heaviest fact, and the first facts of a
+chain hardly weigh, since the last one alone has the answer. So the path of an answer is not the one that
+weighs most but the one that was taken: over which its heaviest fact was found.
 """
 
 from __future__ import annotations
@@ -35,11 +34,6 @@ class FactPath:
     def score(self) -> float:
         """Mean of log alpha; at most 0."""
         return sum(math.log(it.alpha) for it in self.evidence) / len(self.evidence)
-
-    @property
-    def fit(self) -> float:
-        """Sum of alpha over the root of how many facts there are; from 0 to 1."""
-        return sum(it.alpha for it in self.evidence) / math.sqrt(len(self.evidence))
 
 
 def find_paths(
@@ -84,10 +78,21 @@ def find_paths(
     return found
 
 
-def best_path(paths: Iterable[FactPath], refusal_alpha: float = 0.0) -> FactPath | None:
-    """The path that fits the weights best; None when the refusal, counted as one fact, fits better."""
-    best = max(paths, key=lambda path: path.fit, default=None)
-    return best if best is not None and best.fit > refusal_alpha else None
+def path_taken(evidence: Sequence[Evidence], refusal_alpha: float = 0.0) -> FactPath | None:
+    """The facts over which the heaviest one was found; None when the refusal weighs more.
+
+    What lies before a fact that is not among the chosen is left out.
+    """
+    heaviest = max(evidence, key=lambda it: it.alpha, default=None)
+    if heaviest is None or heaviest.alpha <= refusal_alpha:
+        return None
+    by_row = {it.row: it for it in evidence}
+    taken = [heaviest]
+    for row in reversed(heaviest.way[:-1]):
+        if row not in by_row:
+            break
+        taken.insert(0, by_row[row])
+    return FactPath(tuple(taken))
 
 
 def path_f1(path_fact_ids: Iterable[str], supporting_facts: Iterable[str]) -> float:

@@ -18,7 +18,7 @@ from kblampp.answering import Answer, Query, load_answerer
 from kblampp.command import run
 from kblampp.config import add_config_flags, config_from_flags
 from kblampp.errors import ConfigError
-from kblampp.eval.paths import best_path, find_paths
+from kblampp.eval.paths import path_taken
 from kblampp.infer.queries import asked_time, query_of
 from kblampp.time_window import TimeWindow
 
@@ -26,7 +26,7 @@ MAX_QUESTION_CHARS = 2000
 _BAR = 20
 
 
-def as_text(query: Query, answer: Answer, num_hops: int) -> str:
+def as_text(query: Query, answer: Answer) -> str:
     """An answer with its facts, its gates and its path, in lines."""
     lines = [f"Q: {_printable(query.question)}", f"A: {_printable(answer.text)}"]
     for it in answer.evidence:
@@ -37,7 +37,7 @@ def as_text(query: Query, answer: Answer, num_hops: int) -> str:
     lines.append(f"  {answer.refusal_alpha:5.3f} {_bar(answer.refusal_alpha)} none of them")
     gates = ", ".join(f"layer {layer} {beta:.2f}" for layer, beta in sorted(answer.betas.items()))
     lines.append(f"  gates: {gates}")
-    path = best_path(find_paths(answer.evidence, num_hops), answer.refusal_alpha)
+    path = path_taken(answer.evidence, answer.refusal_alpha)
     if path is not None:
         names = [path.evidence[0].fact.head]
         names += [f"-{it.fact.relation}-> {it.fact.tail}" for it in path.evidence]
@@ -71,7 +71,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     answerer = load_answerer(config, arguments.checkpoint)
     for query in _questions(question, sys.stdin, time):
         [answer] = answerer.answer([query])
-        sys.stdout.write(as_text(query, answer, config.num_hops) + "\n")
+        sys.stdout.write(as_text(query, answer) + "\n")
         sys.stdout.flush()
 
 

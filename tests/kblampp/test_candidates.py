@@ -17,6 +17,7 @@ from kblampp.kb_store import KBStore
 from kblampp.loading import load_answer_format, load_backbone, load_retriever, make_model
 from kblampp.query_tensors import encode_queries
 from kblampp.relation_paths import NUM_VIEWS, RelationPaths
+from kblampp.retrieved import NO_ROW
 from kblampp.retriever import Retriever
 from kblampp.time_window import TIMELESS
 from tests.kblampp.injection import make_world
@@ -60,7 +61,9 @@ def test_hops_are_followed_from_the_nearest_where_nobody_is_named(retriever: Ret
         found = named(store, finder_of(retriever, 2, num_hops).find([Asked(key, key, key)])[0])
         assert found["theo-lund/birthplace"].depth == 0
         for fact, relations in wanted.items():
-            assert found[fact] == Found(store.row_of["theo-lund/birthplace"], path(store, *relations))
+            assert found[fact].rows[0] == store.row_of["theo-lund/birthplace"]
+            assert found[fact].rows[-1] == store.row_of[fact]
+            assert found[fact].path == path(store, *relations)
         assert max(it.depth for it in found.values()) == num_hops - 1
 
 
@@ -72,7 +75,7 @@ def test_facts_about_named_entities_are_found_wherever_their_keys_are(retriever:
     by_name = named(store, found)
     assert [name for name, it in by_name.items() if name.startswith("ada-brook/")] == list(by_name)[:4]
     assert by_name["lumen-mills/headquarters"].path == path(store, "employer", "headquarters")
-    assert by_name["lumen-mills/headquarters"].root == store.row_of["ada-brook/first-employer"]
+    assert by_name["lumen-mills/headquarters"].rows[0] == store.row_of["ada-brook/first-employer"]
 
 
 def test_a_chain_that_must_be_there_comes_with_its_path(retriever: Retriever) -> None:
@@ -80,10 +83,10 @@ def test_a_chain_that_must_be_there_comes_with_its_path(retriever: Retriever) ->
     key = key_of(store, "ada-brook/spouse")
     chain = tuple(store.row_of[it] for it in ("carrow/country", "sudland/currency"))
     [found] = finder_of(retriever, 1, 2).find([Asked(key, key, key, must_have=chain)])
-    assert found[chain[1]] == Found(chain[0], path(store, "country", "currency"))
+    assert found[chain[1]] == Found(chain, path(store, "country", "currency"))
     apart = tuple(store.row_of[it] for it in ("carrow/country", "norland/capital"))
     [found] = finder_of(retriever, 1, 1).find([Asked(key, key, key, must_have=apart)])
-    assert found[apart[1]] == Found(apart[1], path(store, "capital"))
+    assert found[apart[1]] == Found((apart[1],), path(store, "capital"))
     assert finder_of(retriever, 1, 1).find([]) == []
 
 
@@ -158,6 +161,8 @@ def test_a_batch_of_candidates_says_where_each_is_from(world: Config, retriever:
     place = rows.index(retriever.store.row_of["bexley/country"])
     theo = retriever.store.array("name_words")[retriever.store.row_of["theo-lund/birthplace"]]
     assert int(found.depth[0, place]) == 1
+    way = [retriever.store.row_of[it] for it in ("theo-lund/birthplace", "bexley/country")]
+    assert found.ways[0, place].tolist()[:2] == way and set(found.ways[0, place].tolist()[2:]) <= {NO_ROW}
     assert found.root_words[0, place].tolist() == theo.tolist()
     wanted = retriever.finder.paths.views([path(retriever.store, "birthplace", "country")])[0]
     np.testing.assert_allclose(found.paths[0, place].numpy(), wanted, atol=1e-6)

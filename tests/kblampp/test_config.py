@@ -34,6 +34,8 @@ def test_the_encoder_is_known_by_name_or_folder(tmp_path: Path) -> None:
     assert load_config(
         [], ["embedding_model=sentence-transformers/all-MiniLM-L6-v2"]
     ).encoder.text_encoder == ("minilm")
+    assert Config().encoder.cache is None
+    assert load_config([], ["vector_cache=some/vectors.db"]).encoder.cache == Path("some/vectors.db")
     folder = load_config([], [f"embedding_model={tmp_path}", "text_encoder=bert"]).encoder
     assert (folder.model_path, folder.text_encoder) == (tmp_path, "bert")
 

@@ -61,6 +61,7 @@ def found(
         facts=facts,
         depth=torch.zeros(B, K, dtype=torch.long),
         is_real=torch.ones(B, K, dtype=torch.bool) if is_real is None else is_real,
+        ways=torch.zeros(B, K, 1, dtype=torch.long),
         root_words=facts.name_words,
         paths=torch.zeros(B, K, NUM_VIEWS, d) if paths is None else paths,
         fits=torch.zeros(B, K, NUM_PART_FITS) if fits is None else fits,

@@ -99,11 +99,11 @@ function evidenceOf(record) {
     el("h3", {}, "Facts by weight"), alphaBars(record.facts, record.refusal_alpha), gates(record.betas),
     times && el("h3", {}, "Time windows"), times,
     record.path && el("h3", {}, "Path"),
-    record.path && (pathGraph(path) || el("p", { class: "quiet" }, "None: the refusal outweighs every path.")),
+    record.path && (pathGraph(path) || el("p", { class: "quiet" }, "None: the refusal weighs most.")),
     others.length > 0 && el("details", {}, el("summary", {}, `Longer paths that were found (${others.length})`),
       el("ul", {}, others.map((it) => el("li", {}, it.facts.map((id) => {
         const fact = byIds.get(id);
         return fact ? `${fact.head} ${fact.relation} ${fact.tail}` : id;
-      }).join(" → "), el("span", { class: "quiet" }, ` fit ${it.fit.toFixed(3)}`))))),
+      }).join(" → "), el("span", { class: "quiet" }, ` score ${it.score.toFixed(2)}`))))),
   ];
 }

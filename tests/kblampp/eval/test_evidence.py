@@ -96,10 +96,10 @@ def test_the_file_carries_every_text(tmp_path: Path, answerer: QuestionAnswerer)
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("[]", "no file of evidence"),
-        ('{"format": 2}', "no file of evidence"),
-        ('{"format": 1, "questions": []}', "has no questions"),
-        ('{"format": 1, "questions": [{"qid": 3}]}', "question 0 has no proper field 'qid'"),
-        ('{"format": 1, "questions": [7]}', "question 0 has no proper field 'qid'"),
+        ('{"format": 1}', "no file of evidence"),
+        ('{"format": 2, "questions": []}', "has no questions"),
+        ('{"format": 2, "questions": [{"qid": 3}]}', "question 0 has no proper field 'qid'"),
+        ('{"format": 2, "questions": [7]}', "question 0 has no proper field 'qid'"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -43,7 +43,7 @@ def question(qid: str, kind: str, em: float, facts: list[dict[str, Any]], **more
         "refusal_alpha": 0.1,
         "betas": {"3": 0.25, "11": 0.75},
         "facts": facts,
-        "paths": [{"facts": [it["id"]], "score": -1.0, "fit": it["alpha"]} for it in facts],
+        "paths": [{"facts": [it["id"]], "score": -1.0} for it in facts],
         "path": supporting,
         "path_f1": 1.0,
         "causal": None,

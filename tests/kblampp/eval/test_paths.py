@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from kblampp.answering import Evidence
-from kblampp.eval.paths import best_path, find_paths, path_f1
+from kblampp.eval.paths import find_paths, path_f1, path_taken
 from kblampp.quintuples import Quintuple
 
 
@@ -23,7 +24,6 @@ def test_paths_of_each_length_come_by_score() -> None:
     found = find_paths(chosen(("a", "b", 0.5), ("b", "c", 0.3), ("b", "d", 0.1), ("x", "y", 0.1)), 3)
     assert [path.fact_ids for path in found] == [("ab",), ("bc",), ("bd",), ("ab", "bc"), ("ab", "bd")]
     assert found[3].score == pytest.approx(math.log(math.sqrt(0.5 * 0.3)))
-    assert found[3].fit == pytest.approx(0.8 / math.sqrt(2))
 
 
 def test_three_facts_are_followed_and_no_more_than_hops() -> None:
@@ -59,26 +59,31 @@ def test_numbers_below_one_are_refused(hops: int, width: int, best: int) -> None
         find_paths([], hops, beam_width=width, num_best=best)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (0.5, 0.5, ("ab", "bc")),  # .71 against .5
-        (0.9, 0.1, ("ab",)),  # .71 against .9
-        (0.6, 0.3, ("ab", "bc")),  # .64 against .6
-        (0.6, 0.2, ("ab",)),  # .57 against .6
-    ],
-)
-def test_the_best_path_fits_the_weights(first: float, second: float, expected: tuple[str, ...]) -> None:
-    best = best_path(find_paths(chosen(("a", "b", first), ("b", "c", second)), 2))
-    assert best is not None
-    assert best.fact_ids == expected
+def found_over(alphas: list[float], *ways: tuple[int, ...]) -> list[Evidence]:
+    """Facts of a chain a, b, c ... with what each was found over."""
+    facts = chosen(*((chr(97 + row), chr(98 + row), alpha) for row, alpha in enumerate(alphas)))
+    return [replace(it, way=way) for it, way in zip(facts, ways, strict=True)]
+
+
+def test_the_path_is_what_the_heaviest_fact_was_found_over() -> None:
+    taken = path_taken(found_over([0.01, 0.09, 0.8], (0,), (0, 1), (0, 1, 2)), 0.1)
+    assert taken is not None and taken.fact_ids == ("ab", "bc", "cd")
+    alone = path_taken(found_over([0.6, 0.4], (0,), (0, 1)))
+    assert alone is not None and alone.fact_ids == ("ab",)
+
+
+def test_what_lies_before_a_fact_that_was_not_chosen_is_left_out() -> None:
+    taken = path_taken(found_over([0.1, 0.1, 0.8], (0,), (0, 1), (0, 7, 1, 2)))
+    assert taken is not None and taken.fact_ids == ("bc", "cd")
+    unknown = path_taken(chosen(("a", "b", 0.4)))
+    assert unknown is not None and unknown.fact_ids == ("ab",)
 
 
 def test_a_refusal_that_weighs_more_leaves_no_path() -> None:
-    paths = find_paths(chosen(("a", "b", 0.4)), 2)
-    assert best_path(paths, 0.5) is None
-    assert best_path(paths, 0.3) is not None
-    assert best_path([]) is None
+    evidence = chosen(("a", "b", 0.4))
+    assert path_taken(evidence, 0.5) is None
+    assert path_taken(evidence, 0.3) is not None
+    assert path_taken([]) is None
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def retrieved(
         facts=facts,
         depth=torch.zeros(B, C, dtype=torch.long),
         is_real=torch.ones(B, C, dtype=torch.bool),
+        ways=torch.zeros(B, C, 1, dtype=torch.long),
         root_words=facts.name_words,
         paths=torch.zeros(B, C, NUM_VIEWS, 2),
         fits=torch.zeros(B, C, NUM_FITS),
