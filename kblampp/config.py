@@ -96,7 +96,7 @@ class LossConfig:
     attention: float = 1.0
     time: float = 0.1
     path: float = 0.0
-    identity: float = 10.0
+    identity: float = 80.0
     """Holds the query maps near the identity, so that relations never seen are still found."""
 
 

@@ -12,7 +12,7 @@ from kblampp.kb_store import NO_ENTITY, FactTensors
 EDGES = ("itself", "same head", "leads to", "comes from", "earlier", "later")
 NUM_DEPTHS = 3
 """Depths told apart: candidates that were reached over two tails or more count alike."""
-NUM_FITS = 14
+NUM_FITS = 15
 """Numbers that say how a fact fits a question."""
 
 

@@ -19,9 +19,10 @@ MAX_READINGS = 4
 """Of one question."""
 MAX_BEFORE, MAX_AFTER = 7, 3
 """Words of a phrase before and after the name."""
-NUM_FITS = 3
-"""Numbers of how well a path fits: the mean of both parts' cosines, the lesser, and how near a
-phrase alone is to the path: what a phrase says is the way to the answer and not the answer."""
+NUM_FITS = 4
+"""Numbers of how well a path fits: the mean of both parts' cosines; the lesser; how near a phrase alone is to the
+path, since what a phrase says is the way to the answer; and by how much another of all relations is nearer than
+its last: if the entity lacks what is asked, one that it has not."""
 MAX_KEPT = 50_000
 """Texts whose vectors are kept: 77 MiB at 384 dimensions."""
 _ENDING = re.compile(r"(['\u2019]s)?[?.,;:!]*$")
@@ -128,6 +129,10 @@ def fits_of(
     fits = np.repeat((relations.vectors(paths) @ whole)[:, None], NUM_FITS, 1)
     readings = readings[readings.any((-1, -2))].astype(np.float32)
     fits[:, 2] = _cosines(readings[:, 0], paths, relations).max(0, initial=0.0)
+    last = [path[-1] for path in paths]
+    every = relations.relations
+    to_whole = every @ whole
+    fits[:, 3] = to_whole[last] - to_whole.max()
     longer = [number for number, path in enumerate(paths) if len(path) > 1]
     if not longer or not len(readings):
         return fits
@@ -137,6 +142,9 @@ def fits_of(
     means = (first + (lengths - 1) * others) / lengths
     best = means.argmax(0), np.arange(len(longer))
     fits[longer, :2] = np.stack([means[best], np.minimum(first, others)[best]], -1)
+    to_rests = readings[:, 1] @ every.T
+    lasts = np.array(last)[longer]
+    fits[longer, 3] = to_rests[best[0], lasts] - to_rests.max(-1)[best[0]]
     return fits
 
 

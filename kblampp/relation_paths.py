@@ -32,7 +32,7 @@ class RelationPaths:
     def __init__(self, encoder: TextEncoder, names: Sequence[str], relations: np.ndarray) -> None:
         self.encoder = encoder
         self._names = names
-        self._relations = relations
+        self.relations = np.asarray(relations, dtype=np.float32)
         self._views: dict[Path, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class RelationPaths:
         texts = [self.text(path) for path in paths]
         texts += [f"{text} of {MASK}" for text in texts]
         bare, about = np.split(self.encoder.encode(texts, normalise=True).astype(np.float32), 2)
-        beside = _unit(np.stack([self._relations[list(path)].astype(np.float32).sum(0) for path in paths]))
+        beside = _unit(np.stack([self.relations[list(path)].sum(0) for path in paths]))
         return np.stack([bare, about, beside], 1)
 
 

@@ -86,12 +86,17 @@ def test_a_path_fits_by_its_best_reading(world: Config, store: KBStore) -> None:
     readings_[1] = single[0], pair
     asked = [(spouse,), (spouse, mayor), (mayor, spouse), (spouse, mayor, capital)]
     fits = fits_of(single[0], readings_, asked, paths)
-    np.testing.assert_allclose(fits[0], [1, 1, 1], atol=2e-3)
+    np.testing.assert_allclose(fits[0, :3], [1, 1, 1], atol=2e-3)
     np.testing.assert_allclose(fits[1, :2], [1, 1], atol=2e-3)
     np.testing.assert_allclose(fits[3, :2], [1, 1], atol=2e-3)
     backwards = single[0] @ single[1], max(single[0] @ single[0], pair @ single[0])
     assert fits[2, 0] <= np.mean([backwards[0], 1]) + 2e-3 and fits[2, 1] < 1
     assert fits[2, 2] == pytest.approx(float(single[0] @ paths.vectors([(mayor, spouse)])[0]), abs=2e-3)
+    every = store.array("R").astype(np.float32)
+    rivals = every @ single[0], every @ single[1]
+    assert fits[0, 3] == pytest.approx(float(rivals[0][spouse] - rivals[0].max()), abs=2e-3)
+    assert fits[1, 3] == pytest.approx(float(rivals[1][mayor] - rivals[1].max()), abs=2e-3)
+    assert (fits[:, 3] <= 0).all()
     # One that cannot be taken apart is compared whole.
     whole = fits_of(single[0], np.zeros_like(readings_), asked, paths)
     np.testing.assert_allclose(whole[:, 0], paths.vectors(asked) @ single[0], atol=1e-5)
