@@ -120,7 +120,7 @@ def test_a_path_counts_by_the_mean_of_its_two_texts() -> None:
 
 def test_parts_count_by_the_mean_of_their_cosines() -> None:
     facts = some_facts([[0.0, 0, 0, 1]] * 3, [TIMELESS] * 3, [[0, -1]] * 3)
-    fits = torch.tensor([[[0.9, 0.8, 0.1], [0.5, 0.1, 0.9], [0.0, 0.0, 0.9]]])
+    fits = torch.tensor([[[0.9, 0.8, 0.1, 0.0], [0.5, 0.1, 0.9, -0.2], [0.0, 0.0, 0.9, 0.0]]])
     scores, _ = KBSelector(d, use_graph=False, mu=3.0).score(asking(), found(facts, fits=fits))
     assert scores[0, :3].tolist() == pytest.approx([3 * 2 * 0.9, 3 * 2 * 0.5, 0], abs=1e-5)
 
