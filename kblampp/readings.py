@@ -21,8 +21,8 @@ MAX_BEFORE, MAX_AFTER = 7, 3
 """Words of a phrase before and after the name."""
 NUM_FITS = 4
 """Numbers of how well a path fits: the mean of both parts' cosines; the lesser; how near a phrase alone is to
-the path, since what a phrase says is the way to the answer; and by how much another of all relations is nearer
-than its last: where an entity lacks what is asked, one that it has not."""
+the path, since what a phrase says is the way to the answer; and by how much another of all relations is
+nearer than its last: where an entity lacks what is asked, one that it has not."""
 MAX_KEPT = 50_000
 """Texts whose vectors are kept: 77 MiB at 384 dimensions."""
 _ENDING = re.compile(r"(['\u2019]s)?[?.,;:!]*$")
