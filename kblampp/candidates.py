@@ -36,6 +36,9 @@ class Found:
         return len(self.rows) - 1
 
 
+_NO_WAY = Found((), ())
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is looked for, of one question."""
@@ -90,16 +93,12 @@ class CandidateFinder:
     def _of(self, asked: Asked, nearest: list[int]) -> dict[int, Found]:
         near = [row for row in nearest if row not in asked.without][: self.num_candidates]
         by_key = {row: Found((row,), self._path(row)) for row in near}
-        named = {
-            row: Found((row,), self._path(row))
-            for entity in asked.entities
-            for row in self.store.with_head(entity).tolist()
-            if row not in asked.without
-        }
-        found = dict(self._best(asked, named, MAX_OF_ENTITY * max(1, len(asked.entities)))) or by_key
+        named = [(entity, _NO_WAY) for entity in asked.entities]
+        found = dict(self._best_about(named, asked, asked.without, MAX_OF_ENTITY * len(named))) or by_key
         parents = list(found.items())[:MAX_PARENTS]
         for _ in range(1, self.num_hops):
-            children = self._best(asked, self._children(parents, asked.without.union(found)), MAX_CHILDREN)
+            tails = [(int(self.store.array("entities")[row, 1]), way) for row, way in parents]
+            children = self._best_about(tails, asked, asked.without.union(found), MAX_CHILDREN)
             found = found | dict(children)
             parents = children[:MAX_PARENTS]
         # A fact that a named entity leads to is taken as that, though its key be near as well.
@@ -107,24 +106,39 @@ class CandidateFinder:
         self._add_chain(found, asked)
         return found
 
-    def _children(self, parents: Sequence[tuple[int, Found]], known: frozenset[int]) -> dict[int, Found]:
-        """Facts about the tails of `parents` without those that are known, each by its first parent."""
-        children: dict[int, Found] = {}
-        for parent_row, parent in parents:
-            tail = int(self.store.array("entities")[parent_row, 1])
-            for row in self.store.with_head(tail).tolist():
-                if row not in known:
-                    children.setdefault(row, Found((*parent.rows, row), (*parent.path, *self._path(row))))
-        return children
+    def _best_about(
+        self, entities: Sequence[tuple[int, Found]], asked: Asked, known: frozenset[int], most: int
+    ) -> list[tuple[int, Found]]:
+        """Facts about entities, each reached over a way, whose paths are nearest to the question, best first.
 
-    def _best(self, asked: Asked, found: dict[int, Found], most: int) -> list[tuple[int, Found]]:
-        """Those whose paths are nearest to the question, best first."""
-        if not found:
+        A fact of `known` is left out, one that two ways lead to is taken by the first. An entity may have
+        very many facts: they are handled as arrays, until the few that are given are chosen.
+        """
+        some = [self.store.with_head(entity) for entity, _ in entities]
+        rows = np.concatenate([*some, np.empty(0, dtype=np.int64)]).astype(np.int64)
+        ways = np.repeat(np.arange(len(some)), [len(it) for it in some])
+        firsts = np.sort(np.unique(rows, return_index=True)[1])
+        firsts = firsts[~np.isin(rows[firsts], list(known))]
+        rows, ways = rows[firsts], ways[firsts]
+        if not len(rows):
             return []
-        different = list(dict.fromkeys(it.path for it in found.values()))
+        num_relations = len(self.store.relation_names)
+        pairs = ways * num_relations + self.store.array("relations")[rows]
+        different, which = np.unique(pairs, return_inverse=True)
+        paths = [
+            (*entities[pair // num_relations][1].path, pair % num_relations) for pair in different.tolist()
+        ]
+        order = np.argsort(-self._nearness(asked, paths)[which], kind="stable")[:most].tolist()
+        return [
+            (row, Found((*entities[ways[place]][1].rows, row), paths[which[place]]))
+            for place, row in zip(order, rows[order].tolist(), strict=True)
+        ]
+
+    def _nearness(self, asked: Asked, paths: Sequence[Path]) -> np.ndarray:
+        number = {path: place for place, path in enumerate(dict.fromkeys(paths))}
+        different = list(number)
         near = self.paths.vectors(different) @ asked.path_query + self.fits(asked, different)[:, 0]
-        nearness = dict(zip(different, near.tolist(), strict=True))
-        return sorted(found.items(), key=lambda item: -nearness[item[1].path])[:most]
+        return near[[number[path] for path in paths]]
 
     def fits(self, asked: Asked, paths: Sequence[Path]) -> np.ndarray:
         """How well paths say what is asked, float32 [len(paths), NUM_FITS] (`readings.fits_of`)."""

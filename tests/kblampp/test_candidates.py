@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kblampp import relation_paths
-from kblampp.candidates import Asked, CandidateFinder, Found
+from kblampp.candidates import MAX_OF_ENTITY, Asked, CandidateFinder, Found
 from kblampp.config import Config
 from kblampp.encoders.loading import load_encoder
 from kblampp.entity_names import MASK, EntityNames
@@ -178,3 +178,30 @@ def test_a_batch_of_candidates_says_where_each_is_from(world: Config, retriever:
     np.testing.assert_allclose(found.fits[0, place].numpy(), fits[0], atol=1e-6)
     counts = found.is_real.sum(-1)
     assert int(counts.max()) == len(rows) > int(counts.min())
+
+
+def test_of_an_entity_with_many_facts_those_of_the_nearest_relations_are_taken(
+    tmp_path: Path, world: Config
+) -> None:
+    known = KBStore(Path(world.store.path))
+    fact = known.fact(0)
+    facts = [
+        replace(fact, id=f"{relation}-{number}", head="Hub", relation=relation, tail=f"{relation} {number}")
+        for relation in ("spouse", "mayor")
+        for number in range(MAX_OF_ENTITY)
+    ]
+    store_of_hub = load_retriever(
+        make_world(tmp_path, facts), load_encoder(world.encoder), load_answer_format(world)
+    )
+    store, finder = store_of_hub.store, store_of_hub.finder
+    hub = int(store.array("entities")[store.row_of["mayor-0"]][0])
+    mayor = finder.paths.vectors([path(store, "mayor")])[0]
+    far = -key_of(store, "mayor-0")
+    asked = Asked(far, mayor, mayor, entities=(hub,))
+    [found] = CandidateFinder(store, store_of_hub.index, finder.paths, num_candidates=1, num_hops=2).find(
+        [asked]
+    )
+    taken = [store.fact(row).id for row in found][:MAX_OF_ENTITY]
+    assert taken == [f"mayor-{number}" for number in range(MAX_OF_ENTITY)]
+    gone = replace(asked, without=frozenset(store.row_of[it] for it in taken[:3]))
+    assert next(iter(finder.find([gone])[0])) == store.row_of["mayor-3"]
