@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kblampp.encoders.text_encoder import TextEncoder
-from kblampp.entity_names import MASK
+from kblampp.entity_names import MASK, MAX_MENTIONS
 from kblampp.relation_paths import Path, RelationPaths
 
 MAX_READINGS = 4
@@ -29,16 +29,17 @@ _ENDING = re.compile(r"(['\u2019]s)?[?.,;:!]*$")
 
 
 def phrases_of(masked: str) -> list[tuple[str, str]]:
-    """Runs of two and more words around a `MASK`, each with the text that has `MASK` for it.
+    """Runs of two and more words around a `MASK`, each with the text that has `MASK` for it; of the first
+    MAX_MENTIONS of them.
 
     What ends the last word, a possessive or a mark, stays in the text: the phrase 'X's mentor' of 'Where is
     X's mentor's town?' leaves 'Where is X's town?'.
     """
     words = masked.split()
     found: dict[tuple[str, str], None] = {}
-    for place, word in enumerate(words):
-        if _bare(word) != MASK:
-            continue
+    # A question of a thousand names has no more phrases than one of a few.
+    places = [place for place, word in enumerate(words) if _bare(word) == MASK][:MAX_MENTIONS]
+    for place in places:
         for start in range(max(0, place - MAX_BEFORE), place + 1):
             for end in range(place + 1, min(len(words), place + MAX_AFTER + 1) + 1):
                 if 2 <= end - start <= len(words) - 2:
@@ -122,7 +123,7 @@ def fits_of(
         relations: encodes paths.
 
     Returns:
-        float32 [n, NUM_FITS], cosines.
+        float32 [n, NUM_FITS].
     """
     if not paths:
         return np.zeros((0, NUM_FITS), dtype=np.float32)

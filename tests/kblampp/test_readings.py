@@ -10,8 +10,9 @@ import pytest
 from kblampp import readings
 from kblampp.config import Config
 from kblampp.encoders.loading import load_encoder
+from kblampp.entity_names import MAX_MENTIONS
 from kblampp.kb_store import KBStore
-from kblampp.readings import MAX_READINGS, QuestionReader, fits_of, phrases_of
+from kblampp.readings import MAX_AFTER, MAX_BEFORE, MAX_READINGS, QuestionReader, fits_of, phrases_of
 from kblampp.relation_paths import RelationPaths
 
 
@@ -38,6 +39,8 @@ def test_each_name_of_a_question_has_its_phrases() -> None:
     assert ("the mentor of X", "Did X meet X here?") in found
     assert ("X here", "Did the mentor of X meet X?") in found
     assert len(set(found)) == len(found)
+    most = MAX_MENTIONS * (MAX_BEFORE + 1) * (MAX_AFTER + 1)
+    assert len(phrases_of("X " * 1000)) <= most and len(phrases_of("a X b c d e f g h " * 99)) <= most
 
 
 @pytest.fixture(scope="module")
