@@ -17,7 +17,7 @@ from kblampp.train import train_stageA
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = (ROOT / "models" / "SmolLM2-135M-Instruct", ROOT / "models" / "all-MiniLM-L6-v2")
 QUESTIONS = Path(__file__).with_name("regression_questions.jsonl")
-MIN_RIGHT = 6  # short trainings had 6 to 8 and more, by steps and threads (docs/log.md, 2026-11-26)
+MIN_RIGHT = 8
 
 
 @pytest.mark.trainer
@@ -28,13 +28,13 @@ def test_ten_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     paths = ["--config", "configs/synth_world.yaml", "--backbone", "configs/backbone_smollm.yaml"]
-    sizes = ["pipeline.num_facts=300", "pipeline.num_train_questions=800", "pipeline.share_multi_hop=0.0"]
+    # With 300 facts and 800 questions the reader spelt one answer in seven wrong: it learns from tails, and these
+    # are few. The ten questions are the first of this world's test questions: eight of one hop, one with a
+    # time, one without an answer.
+    sizes = ["pipeline.num_facts=1000", "pipeline.num_train_questions=2000", "pipeline.share_multi_hop=0.0"]
     sizes.append("pipeline.share_multi_hop_train=0.0")
     assert run_pipeline.main([*paths, *sizes]) == 0
-    assert (
-        train_stageA.main([*paths, *sizes, "--max_steps", "160", "train.num_epochs=10", "losses.identity=10"])
-        == 0
-    )
+    assert train_stageA.main([*paths, *sizes, "--max_steps", "200", "train.num_epochs=10"]) == 0
     config = load_config([Path(path) for path in paths[1::2]])
     answerer = load_answerer(config, Path(config.train.output) / "final")
     asked = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
