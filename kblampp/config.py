@@ -19,6 +19,7 @@ SOURCES = ("synth_world", "hotpot", "timeqa", "trex", "kg")
 ANSWER_FORMS = ("bare", "sentence")
 TRACKERS = ("wandb", "tensorboard")
 VALUE_SOURCES = ("backbone", "encoder", "both")
+VALUE_TEXTS = ("tail", "statement")
 # Spellings that the plan of the project used beside those of today.
 _OLD_SPELLINGS = {"train_dataset": "train_qa_path", "eval_dataset": "dev_qa_path"}
 
@@ -36,6 +37,9 @@ class StoreConfig:
     """Up to that many facts are searched exactly, beyond them by HNSW."""
     max_tail_tokens: int = 8
     """Tokens of a tail that are kept as values; the token that ends an answer follows them."""
+    value_text: str = "tail"
+    """Whose tokens those are, one of `VALUE_TEXTS`: the tail alone, or 'The birthplace is' and the tail, so
+    that a fact is said as a sentence. Statements want more tokens, about 16."""
     encode_batch_size: int = 256
 
 
@@ -59,7 +63,8 @@ class PipelineConfig:
     share_temporal: float = 0.15
     share_unanswerable: float = 0.1
     answer_form: str = "bare"
-    """Of a synthetic world, one of `ANSWER_FORMS`: the tail alone, or 'The birthplace is' and the tail."""
+    """Of a synthetic world, one of `ANSWER_FORMS`: the tail alone, or 'The birthplace is' and the tail. With
+    `store.value_text` 'statement' such a sentence is read from the facts, else only its tail is."""
     is_confusable: bool = False
     """Heads of a synthetic world share first and last names."""
     max_samples: int | None = None
@@ -223,6 +228,7 @@ def _check(config: Config) -> None:
     choices = (
         ("value_source", config.value_source, VALUE_SOURCES),
         ("pipeline.source", config.pipeline.source, SOURCES),
+        ("store.value_text", config.store.value_text, VALUE_TEXTS),
         ("pipeline.answer_form", config.pipeline.answer_form, ANSWER_FORMS),
         ("optimizer.type", config.optimizer.type, ("adamw",)),
         ("train.precision", config.train.precision, ("auto", "float32", "bfloat16")),

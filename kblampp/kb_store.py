@@ -26,7 +26,7 @@ ARRAYS = {
     "V": "float16 [N, d]: the vector of the tail",
     "ctx": "float16 [N, d]: the vector of the context sentence",
     "R": "float16 [num_relations, d]: the vector of a relation's name",
-    "tail_ids": "int32 [N, m]: the backbone's tokens of the tail and the one that ends an answer",
+    "tail_ids": "int32 [N, m]: the backbone's tokens of tail or statement, and the one that ends an answer",
     "name_words": "int32 [N, MAX_WORDS]: the words of the head as numbers",
     "times": "int32 [N, 2]: first and last day",
     "entities": "int32 [N, 2]: head and tail as numbers; a tail that is no head of a fact is NO_ENTITY",
@@ -58,6 +58,8 @@ class Manifest:
     num_cut_tails: int
     """Tails longer than that; they cannot be answered whole."""
     checksums: dict[str, str]
+    value_text: str
+    """Whose tokens `tail_ids` has, as `store.value_text` says."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except json.JSONDecodeError as error:
         raise ArtefactStale(f"{path}: not JSON ({error.msg}); encode the facts anew") from error
+    # Stores made before statements were kept do not say what their tokens are of: tails.
+    record = {"value_text": "tail"} | record
     if record.get("format") != FORMAT or set(record) != set(Manifest.__dataclass_fields__):
         raise ArtefactStale(
             f"{path} is of format {record.get('format')!r}, not {FORMAT}; encode the facts anew"

@@ -135,6 +135,11 @@ def load_retriever(config: Config, encoder: TextEncoder, answers: AnswerFormat) 
             f"{store.folder} keeps {store.manifest.max_tail_tokens} tokens of a tail, the config says "
             f"{config.store.max_tail_tokens}; encode the facts anew"
         )
+    if store.manifest.value_text != config.store.value_text:
+        raise ArtefactStale(
+            f"{store.folder} holds tokens of each fact's {store.manifest.value_text}, store.value_text is "
+            f"{config.store.value_text}; encode the facts anew"
+        )
     index = load_index(store, config.store)
     logger.info("%d facts in %s, %s search", len(store), store.folder, index.kind)
     paths = RelationPaths(encoder, store.relation_names, store.array("R"))

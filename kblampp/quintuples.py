@@ -29,6 +29,11 @@ class Quintuple:
     source: str = ""
     """Where it is from: a data set, an article, a line."""
 
+    @property
+    def statement(self) -> str:
+        """Relation and tail as a sentence."""
+        return statement_of(self.relation, self.tail)
+
     def to_json(self) -> dict[str, Any]:
         """One line of the file."""
         return {name: getattr(self, name) for name in FIELDS} | {"time_window": self.time_window.to_json()}
@@ -47,6 +52,11 @@ class Quintuple:
             time_window=TimeWindow.from_json(record.get("time_window")),
             source=text_field(record, "source", default=""),
         )
+
+
+def statement_of(relation: str, tail: str) -> str:
+    """What answers a question for that relation in a sentence: 'The birthplace is Arden.'"""
+    return f"The {relation} is {tail}."
 
 
 def read_quintuples(path: Path) -> list[Quintuple]:

@@ -73,6 +73,7 @@ def store_recipe(config: Config, encoder: TextEncoder, answers: AnswerFormat) ->
         "tokenizer_sha256": answers.digest,
         "answer_style": answers.style,
         "max_tail_tokens": config.store.max_tail_tokens,
+        "value_text": config.store.value_text,
     }
 
 
@@ -95,7 +96,9 @@ def encode_facts(config: Config, encoder: TextEncoder, answers: AnswerFormat) ->
     num_cut = _progress(partial).get("num_cut_tails", 0)
     for start in tqdm(starts, desc="encoding", unit="part", file=sys.stderr, disable=not starts):
         part = facts[start : start + _PART]
-        num_cut += _fill(arrays, start, part, encoder, answers, vocabulary)
+        _fill(arrays, start, part, encoder, vocabulary)
+        texts = [fact.statement if config.store.value_text == "statement" else fact.tail for fact in part]
+        num_cut += _fill_tokens(arrays["tail_ids"], start, texts, answers)
         for array in arrays.values():
             array.flush()
         _note(partial, recipe, min(start + _PART, len(facts)), num_cut)
@@ -106,7 +109,11 @@ def encode_facts(config: Config, encoder: TextEncoder, answers: AnswerFormat) ->
     _finish(partial, folder, arrays, recipe, len(facts), encoder.dim, num_cut)
     if num_cut:
         logger.warning(
-            "%d of %d tails were cut at %d tokens", num_cut, len(facts), config.store.max_tail_tokens
+            "%d of %d %ss were cut at %d tokens; raise store.max_tail_tokens to keep them whole",
+            num_cut,
+            len(facts),
+            config.store.value_text,
+            config.store.max_tail_tokens,
         )
     return Encoded(folder, len(facts), len(facts) - num_done, time.perf_counter() - started)
 
@@ -181,10 +188,9 @@ def _fill(
     start: int,
     facts: Sequence[Quintuple],
     encoder: TextEncoder,
-    answers: AnswerFormat,
     vocabulary: _Vocabulary,
-) -> int:
-    """Writes the rows of some facts; returns how many tails were too long for their slots."""
+) -> None:
+    """Writes the rows of some facts, all but the tokens."""
     rows = slice(start, start + len(facts))
     arrays["K"][rows] = _unit(encoder, [key_text(fact) for fact in facts])
     arrays["V"][rows] = _unit(encoder, [fact.tail for fact in facts])
@@ -195,14 +201,18 @@ def _fill(
     heads = vocabulary.heads
     arrays["entities"][rows] = [(heads[fact.head], heads.get(fact.tail, NO_ENTITY)) for fact in facts]
     arrays["relations"][rows] = [vocabulary.relations[fact.relation] for fact in facts]
-    num_slots, num_cut = arrays["tail_ids"].shape[1], 0
-    ids = np.full((len(facts), num_slots), NO_TOKEN, dtype=np.int32)
-    for number, fact in enumerate(facts):
-        tail = answers.answer_ids(fact.tail)
-        num_cut += len(tail) > num_slots - 1
-        tail = [*tail[: num_slots - 1], answers.end_id]
-        ids[number, : len(tail)] = tail
-    arrays["tail_ids"][rows] = ids
+
+
+def _fill_tokens(array: np.memmap, start: int, texts: Sequence[str], answers: AnswerFormat) -> int:
+    """Writes the tokens of some facts; returns how many texts were too long for their slots."""
+    num_slots, num_cut = array.shape[1], 0
+    ids = np.full((len(texts), num_slots), NO_TOKEN, dtype=np.int32)
+    for number, text in enumerate(texts):
+        tokens = answers.answer_ids(text)
+        num_cut += len(tokens) > num_slots - 1
+        tokens = [*tokens[: num_slots - 1], answers.end_id]
+        ids[number, : len(tokens)] = tokens
+    array[start : start + len(texts)] = ids
     return num_cut
 
 

@@ -61,7 +61,7 @@ def steps_of(config: Config) -> list[Step]:
     source = asdict(config.pipeline)
     encoding = {
         name: getattr(config, name) for name in ("embedding_model", "backbone", "use_chat_template")
-    } | {"max_tail_tokens": config.store.max_tail_tokens}
+    } | {name: getattr(config.store, name) for name in ("max_tail_tokens", "value_text")}
     index = {name: getattr(config.store, name) for name in ("hnsw_m", "ef_construction")}
     if config.pipeline.source == "synth_world":
         of_facts = {

@@ -16,6 +16,7 @@ from kblampp.offline.grammar import UNSEEN_RELATIONS, Relation, Wording, filled,
 from kblampp.offline.synth_index import Edge, WorldIndex
 from kblampp.offline.synth_world import LAST_YEAR, RELATIONS
 from kblampp.questions import REFUSAL, Question, QuestionType
+from kblampp.quintuples import statement_of
 from kblampp.time_window import TIMELESS, TimeWindow
 
 DATASET = "synth_world"
@@ -100,7 +101,7 @@ class Maker:
             text = text if answer in reworded or reworded in self._texts else reworded
             self._texts.add(text)
         if edges and self.pipeline.answer_form == "sentence":
-            answer = f"The {relation.name} is {answer}."
+            answer = statement_of(relation.name, answer)
         return Question(
             qid=f"{DATASET}-{split}-{number:06d}",
             dataset=DATASET,

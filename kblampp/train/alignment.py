@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kblampp.kb_store import NO_TOKEN
+from kblampp.kb_store import NO_TOKEN, KBStore
 from kblampp.selector import Selection
-from kblampp.train.batches import Batch
+from kblampp.train.batches import Batch, Example
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,17 @@ def align(batch: Batch, selection: Selection) -> Alignment:
         slots[number, first + start : first + start + length] = torch.arange(length, device=slots.device)
         copied[number, first + start : first + start + length] = True
     return Alignment(torch.tensor(places, device=slots.device), slots, copied)
+
+
+def num_not_copied(examples: Iterable[Example], store: KBStore) -> int:
+    """How many answers do not hold the tokens that the store keeps of their fact: these are not copied."""
+    tail_ids = store.array("tail_ids")
+    total = 0
+    for example in examples:
+        if example.gold_rows:
+            tail = [int(token) for token in tail_ids[example.gold_rows[-1]] if token != NO_TOKEN]
+            total += _run(example.answer_ids, tail) == (0, 0)
+    return total
 
 
 def _run(answer: list[int], tail: list[int]) -> tuple[int, int]:

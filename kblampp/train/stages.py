@@ -20,6 +20,7 @@ from kblampp.injection_wrapper import KBInjectedModel
 from kblampp.loading import load_answer_format, load_retriever
 from kblampp.questions import read_questions
 from kblampp.train import trackers
+from kblampp.train.alignment import num_not_copied
 from kblampp.train.batches import QuestionDataset
 from kblampp.train.calibration import calibrate_refusal
 from kblampp.train.lower_layers import LowerLayers, can_be_kept
@@ -75,6 +76,14 @@ def train(config: Config, make: Callable[[AnswerFormat], KBInjectedModel], is_re
     )
     if train_set.num_left_out:
         logger.warning("%d questions are longer than max_seq_len and left out", train_set.num_left_out)
+    if number := num_not_copied(train_set.examples, store):
+        logger.warning(
+            "%d of %d answers do not hold their fact's %s word for word, and are not learned from its values "
+            "(pipeline.answer_form and store.value_text say what both are)",
+            number,
+            len(train_set),
+            config.store.value_text,
+        )
     model = make(answers)
     if config.train.gradient_checkpointing:
         model.backbone.gradient_checkpointing_enable({"use_reentrant": False})

@@ -28,9 +28,9 @@ def test_ten_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     paths = ["--config", "configs/synth_world.yaml", "--backbone", "configs/backbone_smollm.yaml"]
-    # With 300 facts and 800 questions the reader spelt one answer in seven wrong: it learns from tails, and these
-    # are few. The ten questions are the first of this world's test questions: eight of one hop, one with a
-    # time, one without an answer.
+    # With 300 facts and 800 questions the reader spelt one answer in seven wrong: it learns from tails, and
+    # these are few. The ten questions are the first of this world's test questions: eight of one hop, one
+    # with a time, one without an answer.
     sizes = ["pipeline.num_facts=1000", "pipeline.num_train_questions=2000", "pipeline.share_multi_hop=0.0"]
     sizes.append("pipeline.share_multi_hop_train=0.0")
     assert run_pipeline.main([*paths, *sizes]) == 0

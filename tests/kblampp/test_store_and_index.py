@@ -51,6 +51,29 @@ def test_rows_hold_what_their_facts_say(store: KBStore, world: Config) -> None:
     assert taken.times[0, 0].tolist() == [window.start.toordinal(), window.end.toordinal()]
 
 
+def test_values_can_be_whole_statements(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_world(tmp_path)
+    answers = load_answer_format(config)
+    store_of_statements = StoreConfig(str(tmp_path / "said"), max_tail_tokens=60, value_text="statement")
+    said = replace(config, store=store_of_statements)
+    encode_facts(said, load_encoder(said.encoder), answers)
+    store = KBStore(Path(said.store.path))
+    tokens = store.take(np.array([[store.row_of["ada-brook/first-employer"]]])).tail_ids[0, 0].tolist()
+    assert answers.text_of(tokens) == "The employer is Lumen Mills."
+    with pytest.raises(ArtefactStale, match="each fact's statement, store"):
+        load_retriever(
+            replace(said, store=replace(said.store, value_text="tail")), load_encoder(said.encoder), answers
+        )
+    short = replace(said, store=replace(said.store, max_tail_tokens=3, path=str(tmp_path / "short")))
+    encode_facts(short, load_encoder(short.encoder), answers)
+    assert "32 of 32 statements were cut at 3 tokens; raise store.max_tail_tokens" in caplog.text
+    manifest = Path(config.store.path) / "manifest.json"
+    record = json.loads(manifest.read_text())
+    del record["value_text"]
+    manifest.write_text(json.dumps(record))
+    assert KBStore(Path(config.store.path)).manifest.value_text == "tail"
+
+
 def test_a_tail_leads_to_the_facts_about_it(store: KBStore) -> None:
     head, tail = store.array("entities")[store.row_of["theo-lund/birthplace"]]
     about = {store.fact(int(row)).id for row in store.with_head(int(tail))}
@@ -82,11 +105,11 @@ def test_an_interrupted_encoding_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     encoder, answers = load_encoder(config.encoder), load_answer_format(config)
     fill, calls = encode_kv._fill, []
 
-    def fails_at_the_third(*arguments: object) -> int:
+    def fails_at_the_third(*arguments: object) -> None:
         calls.append(arguments[1])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return fill(*arguments)  # type: ignore[arg-type]
+        fill(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(encode_kv, "_fill", fails_at_the_third)
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import torch
 from kblampp.answering import load_answerer
 from kblampp.config import Config
 from kblampp.questions import REFUSAL, Question
-from kblampp.train.alignment import align
+from kblampp.train.alignment import align, num_not_copied
 from kblampp.train.batches import Collator, QuestionDataset
 
 BORN = Question(
@@ -53,3 +53,4 @@ def test_a_tail_is_found_alone_inside_a_sentence_or_not_at_all(world: Config) ->
         assert (selection.facts.rows[number, place] == tail) if copied else place == -1
     assert int(alignment.place[-1]) == selection.facts.rows.shape[1]
     assert torch.equal(alignment.is_copied[-1], batch.is_target[-1])
+    assert num_not_copied(data.examples, retriever.store) == 1  # "yes"
