@@ -72,7 +72,8 @@ def load_checkpoint(model: KBInjectedModel, config: Config, folder: Path) -> Non
         if it.shape != wanted[name].shape:
             raise CheckpointError(
                 f"{path}: {name} has shape {tuple(it.shape)}, the model's {tuple(wanted[name].shape)}; "
-                f"it was trained for {trained.backbone}, or by an older version"
+                f"it was trained for {trained.backbone} with store.max_tail_tokens="
+                f"{trained.store.max_tail_tokens}, or by an older version"
             )
     model.load_state_dict(state, strict=False)
     if (folder / ADAPTER).is_dir():

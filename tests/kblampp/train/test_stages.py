@@ -102,6 +102,22 @@ def test_stage_b_trains_lora_beside_the_modules(config: Config, tmp_path: Path) 
     assert train_stageB.main([*flags, "--max_steps", "4", "--resume", "lora.lr=1e-2"]) == 0
 
 
+def test_stage_a_starts_from_another_training(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_config(config, tmp_path / "config.yaml"))
+    assert train_stageA.main(["--config", path, "--max_steps", "2"]) == 0
+    first = tmp_path / "run" / "final"
+    flags = ["--config", path, "--checkpoint", str(first), "--max_steps", "1", f"train.output={tmp_path}/on"]
+    assert train_stageA.main([*flags, "optimizer.lr=0"]) == 0
+    before, after = (load_file(folder / "kb.safetensors") for folder in (first, tmp_path / "on" / "final"))
+    changed = [name for name, it in before.items() if not torch.equal(it, after[name])]
+    assert changed in ([], ["selector.null.bias"])  # the threshold of refusals is set anew
+    capsys.readouterr()
+    assert train_stageA.main([*flags, "inject_layers=[0]"]) == 2
+    assert "was trained with inject_layers=[1], the config says [0]" in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_injection_is_refused(config: Config, tmp_path: Path) -> None:
     path = str(write_config(config, tmp_path / "config.yaml"))
     assert train_stageA.main(["--config", path, "--max_steps", "1"]) == 0
