@@ -34,7 +34,7 @@ def test_ten_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = ["pipeline.num_facts=1000", "pipeline.num_train_questions=2000", "pipeline.share_multi_hop=0.0"]
     sizes.append("pipeline.share_multi_hop_train=0.0")
     assert run_pipeline.main([*paths, *sizes]) == 0
-    assert train_stageA.main([*paths, *sizes, "--max_steps", "200", "train.num_epochs=10"]) == 0
+    assert train_stageA.main([*paths, *sizes, "--max_steps", "150", "train.num_epochs=10"]) == 0
     config = load_config([Path(path) for path in paths[1::2]])
     answerer = load_answerer(config, Path(config.train.output) / "final")
     asked = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
