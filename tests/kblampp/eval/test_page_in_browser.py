@@ -89,7 +89,7 @@ def test_the_page_draws_filters_and_stays_text(tmp_path: Path) -> None:
         browser.set("#filter-text", "WHAT OF NONE")
         assert browser.texts("#count") == ["1 of 3 questions"]
         browser.run("document.querySelector('#list button').click()")
-        assert browser.texts("#question .quiet")[-1] == "None: the refusal outweighs every path."
+        assert browser.texts("#question .quiet")[-1] == "None: the refusal weighs most."
         browser.set("#filter-text", "")
         browser.run("document.querySelector('#list button').click()")
         assert browser.texts("#question h2") == [HOSTILE]
