@@ -45,9 +45,17 @@ IS_VALIDATION = "is_validation"
 class KGAgentLoopManager(AgentLoopManagerTQ):
     """verl's manager, which also tells every episode whether it is validated or trained on."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.validated: dict[str, Question] = {}
+        """The questions handed out for validation, by verl's id of the row; the trainer empties it."""
+
     def generate_sequences(self, prompts: Any) -> None:
         is_validation = bool(prompts["validate"]) if "validate" in prompts else False
         tensordict_utils.assign_non_tensor_data(prompts, IS_VALIDATION, is_validation)
+        if is_validation:
+            rows = zip(prompts["uid"], prompts["extra_info"], strict=True)
+            self.validated.update({str(uid): question_of_row({"extra_info": info}) for uid, info in rows})
         super().generate_sequences(prompts)
 
 
@@ -87,7 +95,7 @@ class EnginePolicy:
             },
         )
         self.generation_s += time.monotonic() - started
-        self.engine_fields.update(output.extra_fields or {})
+        self._keep_fields(output.extra_fields or {})
         token_ids = list(output.token_ids)
         if output.stop_reason == "aborted":
             reason = "aborted"
@@ -95,6 +103,14 @@ class EnginePolicy:
             reason = "length" if len(token_ids) >= max_tokens else "stop"
         log_probs = list(output.log_probs) if output.log_probs else None
         return Generation(token_ids=token_ids, log_probs=log_probs, finish_reason=reason)  # type: ignore[arg-type]
+
+    def _keep_fields(self, fields: Mapping[str, Any]) -> None:
+        """The last turn's fields, but the oldest weights that any turn was sampled with."""
+        first = {
+            name: self.engine_fields[name] for name in ("min_global_steps",) if name in self.engine_fields
+        }
+        told = {name: value for name, value in fields.items() if value is not None}
+        self.engine_fields = {**self.engine_fields, **told, **first}
 
 
 @lru_cache(maxsize=8)
@@ -150,9 +166,11 @@ class KGAgentLoop(AgentLoopBase):
             shared_client(self.search),
         )
         episode, buffer = await manager.run_episode(question, request_id=uuid4().hex)
-        return self._output(episode, buffer, policy)
+        return self._output(episode, buffer, policy, int(kwargs.get("global_steps", 0)))
 
-    def _output(self, episode: Episode, buffer: TokenBuffer, policy: EnginePolicy) -> AgentLoopOutput:
+    def _output(
+        self, episode: Episode, buffer: TokenBuffer, policy: EnginePolicy, global_steps: int
+    ) -> AgentLoopOutput:
         reward = self.rubric.score(episode)
         rewards = token_rewards(buffer, reward)
         response_ids, response_mask = list(buffer.response_ids), list(buffer.response_mask)
@@ -175,6 +193,9 @@ class KGAgentLoop(AgentLoopBase):
             num_turns=len(episode.turns),
             metrics=AgentLoopMetrics(generate_sequences=policy.generation_s, tool_calls=kg_s),
             extra_fields={
+                # verl makes numbers of these two, and an engine that was never called tells neither.
+                "min_global_steps": global_steps,
+                "max_global_steps": global_steps,
                 **policy.engine_fields,
                 "turn_scores": reward.turn_rewards,
                 "tool_rewards": [],

@@ -15,6 +15,11 @@ LOSSES = ("actor/pg_loss", "actor/grad_norm", "critic/vf_loss")
 EQUAL_GROUPS = "episode/share_equal_groups"
 TAUGHT = "episode/share_taught"  # 0 as well where what differed was lost episodes alone
 NUM_STEPS = 3  # one step that teaches nothing is chance; this many in a row is a state
+ENTROPY = "actor/entropy"  # nats a token
+MIN_ENTROPY_SHARE = 0.2  # of the first that was measured
+GAP = "training/rollout_probs_diff_mean"
+# Of a probability. Engine and actor in bfloat16 differ by .004 to .01 (docs/log.md); old weights by far more.
+MAX_GAP = 0.05
 
 
 class Alarms:
@@ -22,6 +27,7 @@ class Alarms:
 
     def __init__(self) -> None:
         self._was_empty: deque[bool] = deque(maxlen=NUM_STEPS)
+        self._first_entropy: float | None = None
 
     def check(self, metrics: Mapping[str, Any]) -> list[str]:
         """One line for each thing that is wrong with the step; none for a healthy one."""
@@ -37,6 +43,27 @@ class Alarms:
             if len(self._was_empty) == NUM_STEPS and all(self._was_empty):
                 problems.append(_collapse(metrics))
                 self._was_empty.clear()  # said once in so many steps, not in each
+        return problems + self._check_policy(metrics)
+
+    def _check_policy(self, metrics: Mapping[str, Any]) -> list[str]:
+        """What the steps say in which the actor's own probabilities were computed."""
+        problems = []
+        if ENTROPY in metrics:
+            entropy = float(metrics[ENTROPY])
+            first = self._first_entropy = entropy if self._first_entropy is None else self._first_entropy
+            if entropy < MIN_ENTROPY_SHARE * first:
+                problems.append(
+                    f"the policy's entropy is {entropy:.3f} nats a token and was {first:.3f}: it hardly "
+                    "explores; go back to an earlier checkpoint with a smaller actor.optim.lr or a higher "
+                    "rollout.temperature"
+                )
+        gap = float(metrics.get(GAP, 0.0))
+        if gap > MAX_GAP:
+            problems.append(
+                f"engine and actor differ by {gap:.3f} in the probability of a sampled token: the engine has "
+                "other weights or other settings than the actor; set algorithm.rollout_correction."
+                "bypass_mode=false, and look whether weights are synchronised (timing_s/update_weights)"
+            )
         return problems
 
 

@@ -1,4 +1,4 @@
-"""Five places where verl 0.9.1 assumes an accelerator, and the way past each on a processor.
+"""Four places where verl 0.9.1 assumes an accelerator, and the way past each on a processor.
 
 :func:`apply` is called once per process, at the import of verl, before verl's engines are imported.
 Each function names the place and what would break without it. Nothing here runs where verl found an
@@ -20,16 +20,13 @@ _original_init_process_group = torch.distributed.init_process_group
 
 
 def apply() -> None:
-    """Apply all five; a second call changes nothing."""
+    """Apply all four; a second call changes nothing."""
     importlib.metadata.version = version_of
     torch.distributed.init_process_group = init_process_group
     torch.distributed.fsdp.CPUOffloadPolicy = keep_parameters_in_place  # type: ignore[misc, assignment]
     # workers/engine/base.py: the FSDP engines are registered for cuda and npu, and this is verl's own
     # override for choosing among them.
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
-    import verl.utils.model
-
-    verl.utils.model.load_valuehead_model = load_value_model
 
 
 def version_of(distribution_name: str) -> str:
@@ -55,16 +52,3 @@ def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) ->
 def keep_parameters_in_place(pin_memory: bool = True) -> torch.distributed.fsdp.OffloadPolicy:
     """The reference model asks for pinned host memory, which needs an accelerator to pin for."""
     return torch.distributed.fsdp.OffloadPolicy()
-
-
-def load_value_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
-    """The critic's loader names flash attention outright; here it is what the profile names, or sdpa."""
-    from transformers import AutoModelForTokenClassification
-
-    return AutoModelForTokenClassification.from_pretrained(
-        local_path,
-        dtype=torch_dtype,
-        config=model_config,
-        attn_implementation=getattr(model_config, "_attn_implementation", None) or "sdpa",
-        trust_remote_code=trust_remote_code,
-    )

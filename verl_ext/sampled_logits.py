@@ -20,6 +20,8 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from verl_ext.lora import Float32Adapters
+
 UNKNOWN_REQUESTS = (
     "use_fused_kernels",
     "distillation_use_topk",
@@ -53,8 +55,11 @@ def sampled_positions(
 @EngineRegistry.register(
     model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor=["cpu", "nvidia"]
 )
-class SampledLogitsEngine(FSDPEngineWithLMHead):
-    """verl's FSDP engine, with logits [num_sampled, vocab] instead of [num_tokens, vocab]."""
+class SampledLogitsEngine(Float32Adapters, FSDPEngineWithLMHead):
+    """verl's FSDP engine, with logits [num_sampled, vocab] instead of [num_tokens, vocab].
+
+    LoRA's matrices are kept in float32 (lora.py).
+    """
 
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], dict[str, Any]]:
         inputs, outputs = super().prepare_model_inputs(micro_batch)

@@ -136,6 +136,9 @@ class RunSettings:
     """Leave questions all of whose rollouts earned the same out of the update: they have no advantage."""
     leave_out_lost: bool = True
     """Learn nothing from episodes in which the graph could not be reached."""
+    actor_check_freq: int = 10
+    """Where the engine's log-probabilities are the old ones (``bypass_mode``): every how many steps the
+    actor's own are computed beside them, for their entropy and for how far the two are apart; 0 never."""
 
 
 def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:

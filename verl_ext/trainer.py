@@ -10,21 +10,31 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from tensordict import TensorDict
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 import verl_ext.advantage  # noqa: F401  registers kg_turn in the process that computes advantages
+from verl_ext.agent_loop import KGAgentLoopManager
 from verl_ext.alarms import Alarms
-from verl_ext.teaching import group_of, lost_keys, mini_batch_of, question_multiple, taught_keys
-from verl_ext.validation_log import validation_summary, write_validation_log
+from verl_ext.teaching import (
+    are_equal,
+    group_of,
+    keys_without_advantage,
+    lost_keys,
+    mini_batches_of,
+    plan_update,
+)
+from verl_ext.validation_log import crashed_record, validation_summary, write_validation_log
+from verl_ext.value_engine import INITIAL_VALUE
 from verl_ext.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -43,6 +53,8 @@ class KGTrainer(PPOTrainerSync):
         config.trainer.v1.trainer_mode = "sync"
         self.watchdog = Watchdog(config.trainer.kg.max_stage_s)
         self.alarms = Alarms()
+        self._silent: set[str] = set()
+        self._lost: frozenset[str] = frozenset()
         super().__init__(config)
         self.replay_buffer.poll_interval = POLL_INTERVAL_S
 
@@ -65,81 +77,165 @@ class KGTrainer(PPOTrainerSync):
 
     def on_validate_begin(self) -> None:
         self.watchdog.enter(f"step {self.global_steps}: validation")
+        self._manager.validated.clear()
         super().on_validate_begin()
 
     def fit(self, agent_loop_manager: Any) -> None:
+        self._manager: KGAgentLoopManager = agent_loop_manager
         try:
             super().fit(agent_loop_manager)
         finally:
             self.watchdog.stop()
 
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """In bypass mode, which takes the engine's, also look at the actor's own every so many steps.
+
+        What verl measures then (entropy, how far engine and actor are apart) tells a collapsing policy and a
+        broken weight synchronisation; without the look nothing in the metrics would.
+        """
+        correction = self.config.algorithm.rollout_correction
+        frequency = self.config.trainer.kg.actor_check_freq
+        if correction.get("bypass_mode") and frequency and (self.global_steps - 1) % frequency == 0:
+            with changed(correction, bypass_mode=False):
+                batch = super()._compute_old_log_prob(batch, metrics)
+        return super()._compute_old_log_prob(batch, metrics)
+
+    def _compute_values(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        if self.global_steps == 1:
+            rewards = [episode["reward/total"] for episode in self._episodes(batch).values()]
+            batch.extra_info[INITIAL_VALUE] = math.fsum(rewards) / max(1, len(rewards))
+        return super()._compute_values(batch, metrics)
+
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        lost = self._lost_keys(batch) if self.config.trainer.kg.leave_out_lost else []
-        if lost:
-            # Each in a group of its own: no sibling's baseline is moved by what it earned.
-            alone = [{"uid": f"lost_{key}"} for key in lost]
-            tq.kv_batch_put(
-                keys=lost, partition_id=batch.partition_id, fields=list_of_dict_to_tensordict(alone)
-            )
-        batch = super()._compute_advantage(batch, metrics)
-        if lost:
-            data = tq.kv_batch_get(keys=lost, partition_id=batch.partition_id, select_fields=["advantages"])
-            nothing = TensorDict({"advantages": data["advantages"] * 0.0}, batch_size=len(lost))
-            tq.kv_batch_put(keys=lost, partition_id=batch.partition_id, fields=nothing)
+        episodes = self._episodes(batch)
+        lost = (
+            lost_keys(list(episodes), list(episodes.values()))
+            if self.config.trainer.kg.leave_out_lost
+            else []
+        )
+        self._take_out(batch, lost, is_whole_batch=len(lost) == len(episodes))
+        if self._num_sampled(batch) > 1:
+            batch = super()._compute_advantage(batch, metrics)
+        else:  # estimators that whiten refuse a batch without a sampled token
+            self._put_nothing(batch, batch.keys, "advantages", "returns", like="rm_scores")
+        rewards = {key: episode["reward/total"] for key, episode in episodes.items()}
+        algorithm = self.config.algorithm
+        self._silent = keys_without_advantage(
+            rewards, lost, algorithm.adv_estimator, kl_in_reward=algorithm.use_kl_in_reward
+        )
+        self._lost = frozenset(lost)
+        self._put_nothing(batch, [key for key in batch.keys if key in self._silent], "advantages")
         metrics["episode/num_lost"] = len(lost)
+        metrics["episode/num_crashed"] = max(
+            0, self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n - len(episodes)
+        )
         return batch
 
-    def _lost_keys(self, batch: Any) -> list[str]:
+    def _take_out(self, batch: Any, lost: list[str], *, is_whole_batch: bool) -> None:
+        """Let lost episodes be nobody's sibling, and no token of theirs count in any mean.
+
+        Where all are lost the masks stay, since verl's metrics need a sampled token; nothing is updated then.
+        """
+        if not lost:
+            return
+        alone = [{"uid": f"lost_{key}"} for key in lost]
+        tq.kv_batch_put(keys=lost, partition_id=batch.partition_id, fields=list_of_dict_to_tensordict(alone))
+        if not is_whole_batch:
+            self._put_nothing(batch, lost, "response_mask", "loss_mask")
+
+    def _put_nothing(self, batch: Any, keys: list[str], *names: str, like: str | None = None) -> None:
+        """Zeros in these fields of these rows; shaped as the field `like`, or as they are."""
+        if not keys:
+            return
+        fields = [like] if like is not None else list(names)
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+        zeros = {name: data[like or name] * 0 for name in names}
+        tq.kv_batch_put(
+            keys=keys, partition_id=batch.partition_id, fields=TensorDict(zeros, batch_size=len(keys))
+        )
+
+    def _episodes(self, batch: Any) -> dict[str, dict[str, float]]:
+        """What each episode of the batch earned and did, by key; verl's padding rows are none."""
+        keys = [
+            key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)
+        ]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        fields = data.pop("extra_fields").tolist()
+        return {key: field["episode_metrics"] for key, field in zip(keys, fields, strict=True)}
+
+    def _num_sampled(self, batch: Any) -> int:
         data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"]
         )
-        return lost_keys(
-            batch.keys, [fields["episode_metrics"] for fields in data.pop("extra_fields").tolist()]
-        )
+        return int(data["response_mask"].values().sum())
+
+    def _update_critic(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        self._update(batch, metrics, self.config.critic, self._is_judged(batch), super()._update_critic)
+        return batch
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        kept = self._taught_keys(batch)
-        metrics["episode/share_taught"] = 1.0 if kept is None else len(kept) / len(batch.keys)
-        if kept is None:
-            return super()._update_actor(batch, metrics)
-        if not kept:
-            logger.warning("step %d: no episode has an advantage; the update is left out", self.global_steps)
-            return batch
         actor = self.config.actor_rollout_ref.actor
-        share = len(kept) / len(batch.keys)
-        with mini_batch_of(actor, round(actor.ppo_mini_batch_size * share)):
-            super()._update_actor(self._balance_batch(batch.select_keys(kept), {}), metrics)
+        # With a penalty on entropy or divergence, or a critic's advantages, every judged episode counts.
+        has_other_losses = actor.entropy_coeff != 0 or actor.use_kl_loss or self.use_critic
+        is_taught = self._is_judged(batch)
+        if not has_other_losses and self.config.trainer.kg.skip_equal_groups:
+            is_taught = self._has_advantage(batch, is_taught)
+        share = sum(is_taught) / max(1, sum(not tag.get("is_padding", False) for tag in batch.tags))
+        metrics["episode/share_taught"] = share
+        if not any(is_taught):
+            logger.warning("step %d: no episode has an advantage; the update is left out", self.global_steps)
+        self._update(batch, metrics, actor, is_taught, super()._update_actor)
         return batch
 
-    def _taught_keys(self, batch: Any) -> list[str] | None:
-        """The rows to update on; None for all of them."""
-        actor, num_rollouts = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout.n
-        # With a penalty on entropy or divergence, or a critic's advantages, every episode counts.
-        has_other_losses = actor.entropy_coeff != 0 or actor.use_kl_loss or self.use_critic
-        num_questions, remainder = divmod(len(batch.keys), num_rollouts)
-        if has_other_losses or remainder or not self.config.trainer.kg.skip_equal_groups:
-            return None
+    def _is_judged(self, batch: Any) -> list[bool]:
+        """For each row whether it is an episode that saw its graph."""
+        return [
+            not tag.get("is_padding", False) and key not in self._lost
+            for key, tag in zip(batch.keys, batch.tags, strict=True)
+        ]
+
+    def _has_advantage(self, batch: Any, is_judged: list[bool]) -> list[bool]:
+        """For each row whether it or a sibling has an advantage."""
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
-        is_taught = [bool((row != 0).any()) for row in data["advantages"].unbind()]
-        num_mini_batches = max(1, num_questions // actor.ppo_mini_batch_size)
+        has_any = [bool((row != 0).any()) for row in data["advantages"].unbind()]
+        groups = {group_of(key) for key, has in zip(batch.keys, has_any, strict=True) if has}
+        return [judged and group_of(key) in groups for key, judged in zip(batch.keys, is_judged, strict=True)]
+
+    def _update(
+        self, batch: Any, metrics: dict[str, Any], section: Any, is_taught: list[bool], update: Any
+    ) -> None:
+        """verl's update on the rows that teach, with as many fewer updates as there are fewer rows."""
         num_ranks = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
-        multiple = question_multiple(num_mini_batches, num_rollouts, num_ranks)
-        kept = taught_keys(batch.keys, is_taught, num_rollouts, multiple)
-        return None if kept is not None and len(kept) == len(batch.keys) else kept
+        num_rows = section.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n
+        plan = plan_update(batch.keys, is_taught, [tag["seq_len"] for tag in batch.tags], num_rows, num_ranks)
+        if len(plan.keys) == len(batch.keys) and plan.num_rows_per_mini_batch == num_rows:
+            update(batch, metrics)
+        elif plan.keys:
+            with mini_batches_of(self.config, plan.num_rows_per_mini_batch):
+                update(self._balance_batch(batch.select_keys(plan.keys), {}), metrics)
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, float], global_steps: int, epoch: int
     ) -> None:
-        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
-        is_real = [not tag.get("is_padding", False) for tag in batch.tags]
-        keys = [key for key, real in zip(batch.keys, is_real, strict=True) if real]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        episodes = [fields["episode_metrics"] for fields in data.pop("extra_fields").tolist()]
-        metrics.update({f"episode/{name}": value for name, value in mean_by_key(episodes).items()})
-        metrics["episode/share_equal_groups"] = share_equal_groups(keys, episodes)
+        if self._num_sampled(batch):
+            super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        else:  # verl takes the largest of the sampled tokens' advantages, of which there are none
+            metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
+        episodes = self._episodes(batch)
+        metrics.update({f"episode/{name}": value for name, value in mean_by_key(episodes.values()).items()})
+        metrics["episode/share_equal_groups"] = share_equal_groups(list(episodes), list(episodes.values()))
         logger.info("%s", step_line(global_steps, self.total_training_steps, metrics, timing_raw))
         for problem in self.alarms.check(metrics):
             logger.warning("step %d: %s", global_steps, problem)
+
+    def _crashed_records(self, uids: list[str]) -> list[dict[str, Any]]:
+        """A record for each validated episode that left nothing; `uids` are the questions of the others."""
+        num_left, num_asked = Counter(uids), self.config.actor_rollout_ref.rollout.val_kwargs.n
+        return [
+            crashed_record(question)
+            for uid, question in self._manager.validated.items()
+            for _ in range(num_asked - num_left[uid])
+        ]
 
     def _dump_generations(
         self,
@@ -158,6 +254,8 @@ class KGTrainer(PPOTrainerSync):
             {"step": self.global_steps, "prompt": prompt, "output": output, **json.loads(record)}
             for prompt, output, record in zip(inputs, outputs, records, strict=True)
         ]
+        crashed = self._crashed_records([group_of(key) for key in reward_extra_infos_dict["uid"]])
+        lines += [{"step": self.global_steps, "prompt": "", "output": "", **record} for record in crashed]
         path = write_validation_log(lines, Path(dump_path), self.global_steps)
         logger.info("validation generation log: %s (%d episodes)", path, len(lines))
 
@@ -170,16 +268,32 @@ class KGTrainer(PPOTrainerSync):
         **kwargs: Any,
     ) -> dict[str, float]:
         records = [json.loads(record) for record in reward_extra_infos_dict.pop("episode", [])]
+        crashed = self._crashed_records(sample_uids)
+        if crashed:
+            logger.warning("%d episodes of the validation crashed and count as 0", len(crashed))
         metrics = super()._val_metrics_update(
             data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs
         )
-        summary = validation_summary(records)
+        summary = validation_summary(records + crashed)
         logger.info(
             "validation at step %d: %s",
             self.global_steps,
             ", ".join(f"{name} {value:.3f}" for name, value in summary.items() if name.startswith("all/")),
         )
         return {**metrics, **{f"validation/{name}": value for name, value in summary.items()}}
+
+
+@contextmanager
+def changed(section: DictConfig, **values: Any) -> Iterator[None]:
+    """A section of the configuration with other values for the time of the block."""
+    before = {name: section[name] for name in values}
+    with open_dict(section):
+        section.update(values)
+    try:
+        yield
+    finally:
+        with open_dict(section):
+            section.update(before)
 
 
 def mean_by_key(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -199,7 +313,7 @@ def share_equal_groups(keys: list[str], episodes: list[Mapping[str, float]]) -> 
     groups: dict[str, list[float]] = defaultdict(list)
     for key, episode in zip(keys, episodes, strict=True):
         groups[group_of(key)].append(episode["reward/total"])
-    equal = sum(1 for rewards in groups.values() if max(rewards) - min(rewards) < 1e-9)
+    equal = sum(are_equal(rewards) for rewards in groups.values())
     return equal / len(groups) if groups else 0.0
 
 

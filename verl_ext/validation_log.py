@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kg_r1.data.evidence_path import hop_group
+from kg_r1.eval.record import episode_record
+from kg_r1.llm_agent.episode import Episode, EpisodeStatus
 from kg_r1.llm_agent.question import Question
+from kg_r1.reward.rubric import Rubric
 
 METRICS = ("em", "hits_at_1", "hit", "f1", "coverage", "valid_query_rate")
 MEANS = (*METRICS, "num_turns", "tool_tokens", "generated_tokens", "total_tokens")
@@ -55,7 +58,7 @@ def validation_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]
     """Means over all episodes and by number of hops, named ``<group>/<metric>``.
 
     Groups are ``all`` and those of :func:`kg_r1.data.evidence_path.hop_group`; beside the metrics stand the
-    mean reward and the share of episodes that answered. Empty for no records.
+    mean reward, the share of episodes that answered and the number that crashed. Empty for no records.
     """
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
@@ -70,7 +73,17 @@ def validation_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]
             float(record["status"] == "answered") for record in members
         )
         summary[f"{group}/num_episodes"] = float(len(members))
+        summary[f"{group}/num_crashed"] = float(
+            sum(record["status"] == EpisodeStatus.CRASHED.value for record in members)
+        )
     return summary
+
+
+def crashed_record(question: Question) -> dict[str, Any]:
+    """The line of an episode that raised and left nothing: every metric is 0, so every mean counts it."""
+    episode = Episode(question)
+    episode.finish(EpisodeStatus.CRASHED)
+    return episode_record(episode, Rubric().score(episode))
 
 
 def question_ids(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:

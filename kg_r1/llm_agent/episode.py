@@ -21,6 +21,7 @@ class EpisodeStatus(StrEnum):
     PROMPT_TOO_LONG = "prompt_too_long"
     KG_UNAVAILABLE = "kg_unavailable"
     POLICY_ABORTED = "policy_aborted"
+    CRASHED = "crashed"
 
 
 @dataclass

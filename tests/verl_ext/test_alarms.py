@@ -32,6 +32,23 @@ def test_a_loss_that_is_no_number_is_named(value: float) -> None:
     assert "checkpoint" in problem
 
 
+def test_a_policy_that_stops_exploring_is_named() -> None:
+    alarms = Alarms()
+    assert alarms.check(step(actor__entropy=0.5)) == []
+    assert alarms.check(step()) == []  # not measured in this step
+    assert alarms.check(step(actor__entropy=0.2)) == []
+    (problem,) = alarms.check(step(actor__entropy=0.05))
+    assert "entropy is 0.050" in problem
+    assert "was 0.500" in problem
+
+
+def test_an_engine_with_other_weights_is_named() -> None:
+    alarms = Alarms()
+    assert alarms.check(step(training__rollout_probs_diff_mean=0.01)) == []
+    (problem,) = alarms.check(step(training__rollout_probs_diff_mean=0.2))
+    assert "engine and actor differ by 0.200" in problem
+
+
 def test_an_outage_is_the_first_cause_to_look_at() -> None:
     alarms = Alarms()
     lost = step(

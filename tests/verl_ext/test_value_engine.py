@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig
 
 from tests.verl_ext import tiny
-from verl_ext.cpu_workarounds import load_value_model
+from verl_ext.value_engine import load_value_model
 
 
 @pytest.mark.parametrize(("asked", "loaded"), [("eager", "eager"), (None, "sdpa")])
