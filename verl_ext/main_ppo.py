@@ -18,6 +18,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
+from verl_ext.attention import resolve_attention
 from verl_ext.settings import Settings, SettingsError, check_search, take_settings, write_agent_loop_file
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def set_process_environment(config: DictConfig) -> None:
         "WANDB_DIR": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "true",
+        # Ray gives its workers niceness 15, so that whatever else runs takes nearly all of a core from them, and
+        # a training on two cores waits for the slower at every operation (docs/log.md).
+        "RAY_worker_niceness": "0",
     }
     if not os.environ.get("WANDB_API_KEY"):
         defaults["WANDB_MODE"] = "offline"
@@ -177,6 +181,7 @@ def train(config: DictConfig) -> None:
     check_inputs(config, settings)
     set_process_environment(config)
     check_device(config)
+    resolve_attention(config, run_folder(config) / "attention.json")
 
     import ray
     from verl.trainer.main_ppo import run_ppo
