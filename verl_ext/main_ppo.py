@@ -82,8 +82,8 @@ def set_process_environment(config: DictConfig) -> None:
         "WANDB_DIR": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "true",
-        # Ray gives its workers niceness 15, so that whatever else runs takes nearly all of a core from them, and
-        # a training on two cores waits for the slower at every operation (docs/log.md).
+        # Ray gives its workers niceness 15, so that whatever else runs takes nearly all of a core from
+        # them, and a training on two cores waits for the slower at every operation (docs/log.md).
         "RAY_worker_niceness": "0",
     }
     if not os.environ.get("WANDB_API_KEY"):
