@@ -27,7 +27,7 @@ from kg_r1.llm_agent.protocol import TurnKind
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
 from kg_r1.llm_agent.tokens import ChatTokenizer
-from kg_r1.reward.evidence import grounded_evidence, predicted_answers
+from kg_r1.reward.evidence import is_grounded, predicted_answers
 from kg_r1.reward.metrics import match
 from kg_r1.reward.rubric import Rubric
 from kg_r1.reward.text import normalise
@@ -251,7 +251,7 @@ def _fault(episode: Episode, walk: OracleWalk | None) -> str | None:
     was_cut = bool(walk.traits["truncated list"] or walk.traits["several queries"])
     if found.num_wrong or not found.right or (len(found.right) < found.num_gold and not was_cut):
         return "not exactly right"
-    if grounded_evidence(episode) < 1.0:
+    if not is_grounded(episode):
         return "not grounded"
     learned = [turn for turn in episode.turns if turn.index not in walk.unlearned]
     if any(not turn.is_well_formed for turn in learned) or any(

@@ -37,6 +37,7 @@ from kg_r1.llm_agent.policies_load import (
 )
 from kg_r1.llm_agent.policies_vllm import EngineConfig
 from kg_r1.llm_agent.question import Question
+from kg_r1.reward.evidence import DEFINITION
 from kg_r1.search.access import read_key
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient, check_server
@@ -223,7 +224,7 @@ class Evaluation:
         )
 
     def _settings(self) -> dict[str, Any]:
-        """What decides how an episode goes: two runs that agree in it may share a folder."""
+        """What decides how an episode goes and is scored: two runs that agree in it may share a folder."""
         options = self.options
         limits = asdict(self.config)
         # Where the graph is, and two fields without effect, decide nothing.
@@ -238,6 +239,7 @@ class Evaluation:
             "question_files_sha256": [sha256(Path(path)) for path in options.questions],
             "max_questions": options.max_questions,
             "num_facts": options.num_facts,
+            "evidence": DEFINITION,
             "max_fact_tokens": max_fact_tokens(options),
             **limits,
         }

@@ -83,6 +83,17 @@ def test_walks_that_are_not_full_are_dropped_and_counted(world: World) -> None:
     assert report.num_kept.total() == 0
 
 
+def test_a_walk_that_names_all_that_a_cut_list_showed_is_kept(world: World) -> None:
+    many = [q for q in world.questions["train"] if q.num_hops == 1 and len(q.gold) >= 6][:10]
+    limits = replace(LIMITS, max_obs_length=90)
+    walks, report = build_walks(many, world.store, ByteTokenizer(), limits, num_walks=8)
+    cut = [walk for walk in walks if walk.reward < 2.0]
+    assert len(walks) == 8
+    assert len(cut) == report.traits["truncated list"] >= 4
+    # They name a part of the gold answers: no exact match, and evidence for that part.
+    assert all(0.0 < walk.reward < 1.0 for walk in cut)
+
+
 def test_turns_allowed_bound_the_searches(world: World) -> None:
     three = [q for q in world.questions["train"] if q.num_hops == 3][:20]
     limits = replace(LIMITS, max_turns=4)

@@ -15,7 +15,7 @@ import pytest
 from kg_r1 import cli
 from kg_r1.eval import command
 from kg_r1.eval.command import model_digest
-from kg_r1.eval.episodes_file import EPISODES, PART
+from kg_r1.eval.episodes_file import EPISODES, PART, SETTINGS
 from kg_r1.eval.systems import BASELINES
 
 # The tiny tokenizer has short tokens, so prompts are long.
@@ -141,6 +141,20 @@ def test_other_settings_are_refused(
         error = capsys.readouterr().err
         assert "other settings" in error and error.count("\n") == 1
     assert model_digest(changed) != model_digest(model)
+
+
+def test_a_folder_with_another_definition_of_evidence_is_refused(
+    model: Path, question_file: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    asked = arguments(model, question_file, base, out, "--baselines", "none", "--max-questions", "1")
+    assert cli.main(asked) == 0
+    written = json.loads((out / SETTINGS).read_text())
+    del written["settings"]["evidence"]
+    (out / SETTINGS).write_text(json.dumps(written))
+    capsys.readouterr()
+    assert cli.main(asked) == 2
+    assert "evidence: null there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

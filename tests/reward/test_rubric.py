@@ -9,7 +9,7 @@ import pytest
 from kg_r1.llm_agent.episode import Episode, EpisodeStatus, Turn
 from kg_r1.llm_agent.protocol import TurnKind
 from kg_r1.llm_agent.question import Question
-from kg_r1.reward.evidence import coverage, grounded_evidence
+from kg_r1.reward.evidence import coverage, grounded_evidence, is_grounded
 from kg_r1.reward.rubric import Rubric, RubricConfig
 from kg_r1.search.client import Retrieval, RetrievalError
 
@@ -34,10 +34,25 @@ def answered(text: str, **fields: object) -> Turn:
     return Turn(0, "", TurnKind.ANSWER, answer=text, **fields)  # type: ignore[arg-type]
 
 
-def test_evidence_is_the_share_of_right_answers_that_were_retrieved(make_episode: MakeEpisode) -> None:
+def test_evidence_is_the_f1_of_the_grounded_answers(make_episode: MakeEpisode) -> None:
+    # Of three answers one is grounded, of four gold answers one: 2 * (1/3 * 1/4) / (1/3 + 1/4) = 2/7.
     episode = make_episode(["r1", "r2", "r3", "r4"], searched("r1", "x"), answered("r1 | r2 | x"))
-    assert grounded_evidence(episode) == 0.5
+    assert grounded_evidence(episode) == pytest.approx(2 / 7)
     assert coverage(episode) == 0.25
+
+
+def test_evidence_is_f1_where_every_right_answer_was_retrieved(make_episode: MakeEpisode) -> None:
+    # Precision 2/5, recall 2/3.
+    episode = make_episode(["a", "b", "c"], searched("a", "b", "x"), answered("a | A | b | x | y | z"))
+    assert grounded_evidence(episode) == pytest.approx(0.5)
+    assert Rubric().score(episode).metrics["f1"] == pytest.approx(0.5)
+
+
+def test_an_episode_is_grounded_when_it_retrieved_all_its_right_answers(make_episode: MakeEpisode) -> None:
+    assert is_grounded(make_episode(["r1", "r2"], searched("r1"), answered("r1 | x")))
+    assert not is_grounded(make_episode(["r1", "r2"], searched("r1"), answered("r1 | r2")))
+    assert not is_grounded(make_episode(["r1"], searched("r1"), answered("x")))
+    assert not is_grounded(make_episode(["r1"], answered("r1"), searched("r1")))
 
 
 def test_evidence_goes_by_answer_not_by_alias(make_episode: MakeEpisode) -> None:
@@ -73,19 +88,20 @@ def test_published_weights_turn_by_turn(make_episode: MakeEpisode) -> None:
         erred(),  # .5
         malformed(),  # 0
         searched("x", problem="no think"),  # .5 for the query
-        answered("Paris", problem="no think"),  # 0
+        answered("Paris | x | y | z", problem="no think"),  # 0
     )
     reward = rubric.score(episode)
     assert reward.turn_rewards == [1.0, 0.5, 0.5, 0.0, 0.5, 0.0]
-    # Not exact (Lyon is missing), so only the evidence: Paris was right and retrieved.
-    assert reward.outcome == 1.0
+    # Not exact, so only the evidence: of four answers one is grounded, of two gold answers one, F1 1/3.
+    assert reward.outcome == pytest.approx(1 / 3)
     assert {name: reward.parts[name] for name in ("answer", "evidence", "format", "query")} == {
         "answer": 0.0,
-        "evidence": 1.0,
+        "evidence": 1 / 3,
         "format": 1.5,
         "query": 1.0,
     }
-    assert reward.total == 3.5 == sum(reward.parts.values())
+    assert reward.total == pytest.approx(2.5 + 1 / 3)
+    assert sum(reward.parts.values()) == pytest.approx(reward.total)
 
 
 def test_turns_and_tokens_cost_where_they_are_written(make_episode: MakeEpisode) -> None:
