@@ -17,6 +17,7 @@ TAUGHT = "episode/share_taught"  # 0 as well where what differed was lost episod
 NUM_STEPS = 3  # one step that teaches nothing is chance; this many in a row is a state
 ENTROPY = "actor/entropy"  # nats a token
 MIN_ENTROPY_SHARE = 0.2  # of the first that was measured
+MIN_VALID = 0.1  # share of queries below which a policy cannot be said to search
 GAP = "training/rollout_probs_diff_mean"
 # Of a probability. Engine and actor in bfloat16 differ by .004 to .01 (docs/log.md); old weights by far more.
 MAX_GAP = 0.05
@@ -67,6 +68,33 @@ class Alarms:
         return problems
 
 
+def look_at_start(valid: float, num_told_apart: int, num_questions: int) -> tuple[str, str | None]:
+    """What a start is worth, from its first validation and the rollouts before its first update.
+
+    Args:
+        valid: share of valid queries.
+        num_told_apart: questions whose rollouts did not all earn the same.
+        num_questions: of the first step.
+
+    Returns:
+        A line that says so, and another for a start from which nothing can be learned, else None.
+    """
+    line = (
+        f"the start: {valid:.0%} of its queries are valid, and {num_told_apart} of {num_questions} questions "
+        "have rollouts that earned differently"
+    )
+    if num_told_apart:
+        return line, None
+    if valid < MIN_VALID:
+        cause = (
+            "hardly a query is valid: begin with a cold start (python -m verl_ext.walks, then "
+            "verl_ext.cold_start), or with a prompt that the model follows (search.prompt_style=full)"
+        )
+    else:
+        cause = "take easier questions first, or raise rollout.n or rollout.temperature"
+    return line, f"nothing can be learned from these rollouts, which all earned the same: {cause}"
+
+
 def _collapse(metrics: Mapping[str, Any]) -> str:
     """Why no question's rollouts can be told apart, as far as the metrics tell."""
     reward = float(metrics.get("episode/reward/total", math.nan))
@@ -77,7 +105,7 @@ def _collapse(metrics: Mapping[str, Any]) -> str:
         cause = "the KG was out of reach: look at its server"
     elif reward > 0:
         cause = "all are right or all alike: raise rollout.temperature, or take harder questions"
-    elif valid < 0.1:
+    elif valid < MIN_VALID:
         cause = "hardly a query is valid: begin with a longer cold start (python -m verl_ext.cold_start)"
     else:
         cause = "none is right: take easier questions first, or raise rollout.n"

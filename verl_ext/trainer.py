@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 import verl_ext.advantage  # noqa: F401  registers kg_turn in the process that computes advantages
 from verl_ext.agent_loop import KGAgentLoopManager
-from verl_ext.alarms import Alarms
+from verl_ext.alarms import Alarms, look_at_start
+from verl_ext.memory_watch import nearly_full
 from verl_ext.teaching import (
     are_equal,
     group_of,
@@ -53,30 +54,40 @@ class KGTrainer(PPOTrainerSync):
         config.trainer.v1.trainer_mode = "sync"
         self.watchdog = Watchdog(config.trainer.kg.max_stage_s)
         self.alarms = Alarms()
+        self.global_steps = 0
+        self._warned_at = -1
+        self._has_started = False
+        self._first_valid: float | None = None
         self._silent: set[str] = set()
         self._lost: frozenset[str] = frozenset()
         super().__init__(config)
         self.replay_buffer.poll_interval = POLL_INTERVAL_S
 
+    def _enter(self, stage: str) -> None:
+        self.watchdog.enter(stage)
+        if (problem := nearly_full()) is not None and self.global_steps != self._warned_at:
+            self._warned_at = self.global_steps  # said once a step, not at each stage
+            logger.warning("%s: %s", stage, problem)
+
     def init(self) -> None:
-        self.watchdog.enter("start-up: workers, engine, first weight synchronisation")
+        self._enter("start-up: workers, engine, first weight synchronisation")
         super().init()
 
     def on_sample_begin(self) -> None:
-        self.watchdog.enter(f"step {self.global_steps}: generation")
+        self._enter(f"step {self.global_steps}: generation")
         super().on_sample_begin()
 
     def on_sample_end(self) -> None:
-        self.watchdog.enter(f"step {self.global_steps}: log-probabilities and update")
+        self._enter(f"step {self.global_steps}: log-probabilities and update")
         super().on_sample_end()
 
     def on_step_end(self) -> None:
-        self.watchdog.enter(f"step {self.global_steps}: weight synchronisation")
+        self._enter(f"step {self.global_steps}: weight synchronisation")
         super().on_step_end()
-        self.watchdog.enter(f"step {self.global_steps}: after the update")
+        self._enter(f"step {self.global_steps}: after the update")
 
     def on_validate_begin(self) -> None:
-        self.watchdog.enter(f"step {self.global_steps}: validation")
+        self._enter(f"step {self.global_steps}: validation")
         self._manager.validated.clear()
         super().on_validate_begin()
 
@@ -118,6 +129,8 @@ class KGTrainer(PPOTrainerSync):
             batch = super()._compute_advantage(batch, metrics)
         else:  # estimators that whiten refuse a batch without a sampled token
             self._put_nothing(batch, batch.keys, "advantages", "returns", like="rm_scores")
+        if not self._has_started:
+            self._look_at_start(episodes)
         rewards = {key: episode["reward/total"] for key, episode in episodes.items()}
         algorithm = self.config.algorithm
         self._silent = keys_without_advantage(
@@ -130,6 +143,20 @@ class KGTrainer(PPOTrainerSync):
             0, self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n - len(episodes)
         )
         return batch
+
+    def _look_at_start(self, episodes: dict[str, dict[str, float]]) -> None:
+        """Say, before the first update, whether anything can be learned from the policy as it is."""
+        self._has_started = True
+        rows = list(episodes.values())
+        num_questions = len({group_of(key) for key in episodes})
+        num_equal = round(share_equal_groups(list(episodes), rows) * num_questions)
+        valid = self._first_valid
+        if valid is None:
+            valid = mean_by_key(rows).get("metric/valid_query_rate", 0.0)
+        line, problem = look_at_start(valid, num_questions - num_equal, num_questions)
+        logger.info("%s", line)
+        if problem is not None:
+            logger.warning("%s", problem)
 
     def _take_out(self, batch: Any, lost: list[str], *, is_whole_batch: bool) -> None:
         """Let lost episodes be nobody's sibling, and no token of theirs count in any mean.
@@ -275,6 +302,8 @@ class KGTrainer(PPOTrainerSync):
             data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs
         )
         summary = validation_summary(records + crashed)
+        if self._first_valid is None:
+            self._first_valid = summary.get("all/valid_query_rate")
         logger.info(
             "validation at step %d: %s",
             self.global_steps,
@@ -305,7 +334,7 @@ def mean_by_key(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(column) / len(column) for name, column in values.items()}
 
 
-def share_equal_groups(keys: list[str], episodes: list[Mapping[str, float]]) -> float:
+def share_equal_groups(keys: Sequence[str], episodes: Sequence[Mapping[str, float]]) -> float:
     """Share of questions all of whose rollouts earned the same: they teach a group baseline nothing.
 
     Keys are those of :func:`verl_ext.teaching.group_of`.

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from verl_ext.alarms import NUM_STEPS, Alarms
+from verl_ext.alarms import NUM_STEPS, Alarms, look_at_start
 
 
 def step(**changes: float) -> dict[str, float]:
@@ -30,6 +30,14 @@ def test_a_loss_that_is_no_number_is_named(value: float) -> None:
     (problem,) = Alarms().check(step(actor__grad_norm=value))
     assert problem.startswith("actor/grad_norm is not a finite number")
     assert "checkpoint" in problem
+
+
+def test_a_start_is_looked_at_before_it_trains() -> None:
+    line, problem = look_at_start(0.62, 3, 8)
+    assert "62% of its queries are valid, and 3 of 8 questions" in line
+    assert problem is None
+    assert "verl_ext.cold_start" in (look_at_start(0.0, 0, 8)[1] or "")
+    assert "easier questions" in (look_at_start(0.6, 0, 8)[1] or "")
 
 
 def test_a_policy_that_stops_exploring_is_named() -> None:

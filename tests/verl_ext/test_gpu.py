@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.verl_ext import tiny
-from tests.verl_ext.running import ROOT, World, shared_world
+from tests.verl_ext.running import ROOT, World
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
 ]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with shared_world(tmp_path_factory.mktemp("gpu")) as world:
-        yield world
 
 
 def test_grpo_takes_steps_and_leaves_a_model(world: World) -> None:
