@@ -29,10 +29,12 @@ from transformers import (
     set_seed,
 )
 
+from verl_ext.attention import fastest_attention
 from verl_ext.stop_accuracy import decisions, stop_accuracy
 
 logger = logging.getLogger(__name__)
 
+ATTENTION_TOKENS = 768  # about two walks
 IGNORED = -100  # the label that torch's cross entropy leaves out
 
 
@@ -175,7 +177,9 @@ class ColdStartConfig:
     num_held_out: int = 24
     """Walks (at most a tenth) that are not learned, for the stop accuracy at the end; 0 measures none."""
     lora_rank: int = 0
-    """0 trains every weight; otherwise PEFT's LoRA on the linear layers, merged when it is done."""
+    """0 trains every weight; otherwise PEFT's LoRA on the linear layers, merged when it is done. The base is
+    then kept in bfloat16 and the layers' activations are computed anew for the backward pass: a model of 3B
+    fits a card of 24 GB."""
     max_walks: int | None = None
     save_steps: int = 50
     seed: int = 0
@@ -201,6 +205,8 @@ def training_arguments(config: ColdStartConfig, work: Path) -> TrainingArguments
         weight_decay=0.01,
         max_grad_norm=1.0,
         bf16=True,
+        gradient_checkpointing=bool(config.lora_rank),
+        gradient_checkpointing_kwargs={"use_reentrant": False} if config.lora_rank else None,
         use_cpu=config.device == "cpu",
         train_sampling_strategy="group_by_length",
         logging_steps=10,
@@ -214,16 +220,19 @@ def training_arguments(config: ColdStartConfig, work: Path) -> TrainingArguments
 
 
 def load_model(config: ColdStartConfig) -> PreTrainedModel:
-    """The model in float32 master weights, with LoRA when a rank is given."""
-    # On a processor PyTorch's fused attention is the slower one in bfloat16 (docs/log.md).
-    attention = "eager" if config.device == "cpu" else None
+    """The model in float32 master weights; with a LoRA rank in bfloat16, and LoRA's matrices in float32."""
+    attention = fastest_attention(config.model, ATTENTION_TOKENS) if config.device == "cpu" else None
     model = AutoModelForCausalLM.from_pretrained(
-        config.model, dtype=torch.float32, attn_implementation=attention
+        config.model,
+        dtype=torch.bfloat16 if config.lora_rank else torch.float32,
+        attn_implementation=attention,
     )
     model.config.use_cache = False
     if config.lora_rank:
         from peft import LoraConfig, get_peft_model
 
+        # Without it checkpointed layers above a frozen embedding have no gradient.
+        model.enable_input_require_grads()
         lora = LoraConfig(
             r=config.lora_rank,
             lora_alpha=2 * config.lora_rank,

@@ -87,7 +87,7 @@ def test_the_loss_is_that_of_transformers(tmp_path: Path, model_folder: Path, lo
     losses = []
     for trainer_class in (Trainer, LearnedTokensTrainer):
         torch.manual_seed(0)
-        model = load_model(config).eval()
+        model = load_model(config).float().eval()
         trainer = trainer_class(model=model, args=arguments)
         with torch.no_grad():
             losses.append(float(trainer.compute_loss(model, collate(rows, 0))))
@@ -107,6 +107,32 @@ def test_it_learns_and_writes_a_loadable_folder(tmp_path: Path, model_folder: Pa
     assert model.dtype == torch.bfloat16
     assert not (tmp_path / "out.training").exists()
     assert not (tmp_path / "out.tmp").exists()
+
+
+def test_with_lora_the_base_is_bfloat16_what_is_trained_float32_and_layers_are_checkpointed(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    walks = tmp_path / "walks.jsonl"
+    write_walks(walks, 64, model_folder)
+    config = ColdStartConfig(
+        model=str(model_folder),
+        walks=walks,
+        out=tmp_path / "out",
+        lora_rank=8,
+        num_epochs=6,
+        learning_rate=1e-2,
+        save_steps=1000,
+    )
+    model = load_model(config)
+    kinds = {parameter.dtype: parameter.requires_grad for parameter in model.parameters()}
+    assert kinds == {torch.bfloat16: False, torch.float32: True}
+    assert training_arguments(config, tmp_path / "work").gradient_checkpointing
+    cold_start(config)
+    before = AutoModelForCausalLM.from_pretrained(str(model_folder), dtype=torch.bfloat16).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(str(config.out)).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any("q_proj" in name for name in changed)
+    assert not any("embed" in name or "norm" in name for name in changed)
 
 
 def test_an_interrupted_run_goes_on_where_it_was_saved(tmp_path: Path, model_folder: Path) -> None:
