@@ -2,7 +2,8 @@
 
 const NUM_COLOURS = 8;
 const SCORES = ["em", "hits_at_1", "f1"];
-const STATUSES = ["answered", "max_turns", "max_tokens", "prompt_too_long", "kg_unavailable", "policy_aborted"];
+const STATUSES = ["answered", "max_turns", "max_tokens", "prompt_too_long", "kg_unavailable", "policy_aborted",
+  "crashed"];
 
 const colour = (page, name) => `c${Math.max(0, page.groups.findIndex((group) => group.name === name)) % NUM_COLOURS}`;
 
