@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.verl_ext import tiny
-from tests.verl_ext.running import RUN_S, shared_world
+from tests.verl_ext.running import RUN_S, Server, World
 
-pytestmark = [pytest.mark.trainer, pytest.mark.slow]
-NUM_STEPS = 12
+pytestmark = pytest.mark.trainer
+NUM_STEPS = 10
 
 
 def wait_for(path: Path, num_steps: int) -> None:
@@ -24,8 +24,11 @@ def wait_for(path: Path, num_steps: int) -> None:
     raise TimeoutError(f"{path} has no step {num_steps}")
 
 
-def test_training_goes_on_without_the_graph_and_searches_again_when_it_is_back(tmp_path: Path) -> None:
-    with shared_world(tmp_path) as world:
+def test_training_goes_on_without_the_graph_and_searches_again_when_it_is_back(world: World) -> None:
+    server = Server(world.folder / "data_kg")  # of its own: it is killed
+    path = world.folder / "outage" / "metrics.jsonl"
+    try:
+        server.start()
         process = world.start(
             "outage",
             f"trainer.total_training_steps={NUM_STEPS}",
@@ -34,18 +37,18 @@ def test_training_goes_on_without_the_graph_and_searches_again_when_it_is_back(t
             "trainer.val_before_train=false",
             "trainer.save_freq=-1",
             "trainer.logger=[console,file]",
+            f"actor_rollout_ref.rollout.search.search_url={server.search_url}",
             "actor_rollout_ref.rollout.search.max_retries=1",
             "actor_rollout_ref.rollout.search.timeout_s=2",
         )
-        path = world.folder / "outage" / "metrics.jsonl"
-        try:
-            wait_for(path, 1)
-            world.server.kill()
-            wait_for(path, 5)
-            world.server.start()
-            assert process.wait(timeout=RUN_S) == 0, world.log("outage")[-3000:]
-        finally:
-            world.stop_all()
+        wait_for(path, 1)
+        server.kill()
+        wait_for(path, 5)
+        server.start()
+        assert process.wait(timeout=RUN_S) == 0, world.log("outage")[-3000:]
+    finally:
+        world.stop_all()
+        server.kill()
     failures = failures_by_step(path)
     assert failures[1] == 0
     assert min(failures[3], failures[4]) > 0

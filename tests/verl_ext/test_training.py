@@ -74,7 +74,6 @@ def prompts_by_step(folder: Path) -> dict[int, list[str]]:
     }
 
 
-@pytest.mark.slow  # two runs: the default suite has to end within a quarter of an hour
 def test_a_killed_run_with_turn_credit_resumes_at_its_last_checkpoint(world: World) -> None:
     def overrides(name: str) -> list[str]:
         return [
