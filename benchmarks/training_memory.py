@@ -9,7 +9,7 @@
 What follows `--` goes to `verl_ext.main_ppo`. Small batches give many steps in little time; what memory
 depends on, the lengths of episodes and packs, is the profile's. The processes of the run are read every few
 seconds: resident bytes of the actor (with the critic), of the engine, and of all together with pages that
-several share counted once. A row holds the largest of each within a step. Ends with the growth from step 5 on.
+several share counted once. A row holds the largest of each within a step; at the end, the growth from step 5.
 """
 
 from __future__ import annotations
