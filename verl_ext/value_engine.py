@@ -93,12 +93,19 @@ class ValueEngine(FSDPEngineWithValueHead):
             r=self.model_config.lora_rank,
             lora_alpha=self.model_config.lora_alpha,
             target_modules=convert_to_regular_types(self.model_config.target_modules),
-            exclude_modules=convert_to_regular_types(self.model_config.exclude_modules),
+            exclude_modules=self._kept_whole(),
             bias="none",
         )
         adapted = get_peft_model(module, config)
         keep_adapters_in_float32(adapted)
         return adapted
+
+    def _kept_whole(self) -> list[str] | str:
+        """Modules without LoRA: the configuration's, and the head, which "all-linear" would name too."""
+        excluded = convert_to_regular_types(self.model_config.exclude_modules)
+        if isinstance(excluded, str):  # PEFT reads a text as a regular expression
+            return rf"({excluded})|(.*\.)?{HEAD}"
+        return [HEAD, *(excluded or [])]
 
     def _build_optimizer(self, module: torch.nn.Module) -> torch.optim.Optimizer:
         head = [parameter for name, parameter in module.named_parameters() if _is_of_head(name)]

@@ -10,11 +10,12 @@ from tensordict import TensorDict
 from transformers import AutoModelForCausalLM
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from tests.verl_ext import tiny
 from verl_ext.profiles import composed
 from verl_ext.sampled_logits import SampledLogitsEngine, sampled_positions
+from verl_ext.value_engine import ValueEngine
 
 PROMPTS = [[5, 6, 7], [9, 8], [11, 12, 13, 14]]
 RESPONSES = [[20, 21, 22, 23], [30], [40, 41, 42]]
@@ -115,4 +116,4 @@ def test_the_profile_of_a_processor_gets_it() -> None:
     assert profile.actor_rollout_ref.model.external_lib == SampledLogitsEngine.__module__
     backend = profile.actor_rollout_ref.actor.strategy
     assert EngineRegistry.get_engine_cls("language_model", backend) is SampledLogitsEngine
-    assert EngineRegistry.get_engine_cls("value_model", backend) is FSDPEngineWithValueHead
+    assert EngineRegistry.get_engine_cls("value_model", backend) is ValueEngine
