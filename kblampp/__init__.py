@@ -10,7 +10,7 @@ import os
 # it was the first line of every command here, about 4-bit weights that no command asked for.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
-# Threads wait for each other at every operation. They spin for some microseconds and then give their core away:
+# Threads wait for each other at every operation. They spin for microseconds, and then give their core away:
 # spinning for good is a few per cent faster alone and takes three times as long beside one busy process
 # (docs/log.md, benchmarks/busy_neighbour.py). Read when torch is loaded, so set here; a user's values stay.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -2,7 +2,7 @@
 
 import os
 
-# Threads wait for each other at every operation. They spin for some microseconds and then give their core away:
+# Threads wait for each other at every operation. They spin for microseconds, and then give their core away:
 # spinning for good is a few per cent faster alone and takes three times as long beside one busy process
 # (docs/log.md, benchmarks/busy_neighbour.py). Read when torch is loaded, so set here; a user's values stay.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
