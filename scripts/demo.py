@@ -7,6 +7,7 @@ Results go to stdout, logs to stderr and to files under the run's folder. Ctrl-C
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import signal
@@ -21,6 +22,7 @@ import psutil
 
 from kg_r1.search.client import check_server
 from kg_r1.search.errors import ServerUnavailable
+from verl_ext.allocator import allocator_environment
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +76,13 @@ def run(name: str, command: Sequence[str], log: Path, clock: Clock) -> None:
     sys.stderr.write(f"\n[{name}] {shlex.join(command)}\n")
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **allocator_environment()},
+        )
     position = 0
     while True:
         finished = process.poll() is not None

@@ -18,6 +18,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
+from verl_ext.allocator import allocator_environment
 from verl_ext.attention import resolve_attention
 from verl_ext.settings import Settings, SettingsError, check_search, take_settings, write_agent_loop_file
 
@@ -96,13 +97,8 @@ def set_process_environment(config: DictConfig) -> None:
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(num_threads),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-            # glibc would give every large tensor back to the kernel and ask for it again, which was seen to
-            # take more than half of an update in page faults; the workers keep it instead. One arena, since
-            # verl trains in a thread, and glibc does give back what a thread's own arena has freed.
-            "MALLOC_MMAP_MAX_": "0",
-            "MALLOC_TRIM_THRESHOLD_": "100000000000",
-            "MALLOC_ARENA_MAX": "1",
         }
+        os.environ.update(allocator_environment())
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 

@@ -8,7 +8,6 @@ On a machine with an accelerator nothing but the registration happens.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import types
 from collections.abc import Iterator
@@ -20,19 +19,15 @@ import torch
 from verl.plugin.platform import PlatformBase, PlatformRegistry
 from verl.plugin.platform.platform_manager import get_platform
 
+from verl_ext.allocator import give_memory_back
+
 # vLLM's CPU engine reads these in its own process; verl hands on what the platform names here.
 VLLM_CPU_VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
 VLLM_ENGINE_VARIABLES = {
-    # The trainer allocates from a single thread and needs one arena; the engine allocates from several.
-    "MALLOC_ARENA_MAX": "2",
     # Lets the profile run the model inside the engine's process (distributed_executor_backend: uni). vLLM
     # otherwise starts one more, in order to pin its threads, which here nothing pins.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
-
-
-# glibc's own; None where the C library is another.
-_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def _resident_bytes(*_: Any, **__: Any) -> int:
@@ -46,17 +41,6 @@ def _memory_info(*_: Any) -> tuple[int, int]:
 
 def _nothing(*_: Any, **__: Any) -> None:
     return None
-
-
-def give_memory_back(*_: Any, **__: Any) -> None:
-    """What emptying its cache is for a GPU's allocator: pages that glibc holds free go back to the machine.
-
-    verl asks for it a few times a step. Within a step the pages stay, since giving each large tensor back at
-    once and asking for it again takes a seventh of the step (docs/log.md); kept for good they add up, because
-    packs differ in length and what one leaves free is seldom what the next one needs.
-    """
-    if _MALLOC_TRIM is not None:
-        _MALLOC_TRIM(0)
 
 
 def _device_module() -> types.ModuleType:
