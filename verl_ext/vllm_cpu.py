@@ -1,7 +1,8 @@
-"""vLLM general plug-in: keep each linear layer's weight on vLLM's CPU build.
+"""vLLM general plug-in: what weight synchronisation needs of vLLM's CPU build.
 
 After packing a weight for its CPU kernels, vLLM 0.31 drops the original, so that verl's weight
 synchronisation would find no parameter to write to. Keeping it costs the size of the model once more.
+And verl 0.9.1 hands LoRA adapters over through a method that vLLM 0.31 calls otherwise.
 On any other build this does nothing.
 """
 
@@ -17,7 +18,10 @@ def register() -> None:
     if not current_platform.is_cpu():
         return
     from vllm.model_executor.layers import utils
+    from vllm.model_executor.models.utils import WeightsMapper
 
+    if not hasattr(WeightsMapper, "get_unstacked_mapper"):
+        WeightsMapper.get_unstacked_mapper = WeightsMapper.get_rename_mapper  # type: ignore[attr-defined]
     original = utils.dispatch_cpu_unquantized_gemm
     if getattr(original, "keeps_weight", False):
         return
