@@ -132,6 +132,9 @@ class RunSettings:
 
     max_stage_s: float = 3600.0
     """Seconds that one stage of a step may take before the run is ended with its name; 0 never ends it."""
+    max_sync_s: float = 600.0
+    """The same for weight synchronisation alone, which takes seconds: where it fails in the engine, the
+    trainer waits for ever."""
     skip_equal_groups: bool = True
     """Leave questions all of whose rollouts earned the same out of the update: they have no advantage."""
     leave_out_lost: bool = True

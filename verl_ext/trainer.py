@@ -63,15 +63,20 @@ class KGTrainer(PPOTrainerSync):
         super().__init__(config)
         self.replay_buffer.poll_interval = POLL_INTERVAL_S
 
-    def _enter(self, stage: str) -> None:
-        self.watchdog.enter(stage)
+    def _enter(self, stage: str, max_s: float = math.inf) -> None:
+        self.watchdog.enter(stage, max_s)
         if (problem := nearly_full()) is not None and self.global_steps != self._warned_at:
             self._warned_at = self.global_steps  # said once a step, not at each stage
             logger.warning("%s: %s", stage, problem)
 
     def init(self) -> None:
-        self._enter("start-up: workers, engine, first weight synchronisation")
+        self._enter("start-up: workers and engine")
         super().init()
+
+    def on_init_end(self) -> None:
+        self._enter("start-up: first weight synchronisation", self.config.trainer.kg.max_sync_s)
+        super().on_init_end()
+        self._enter("start-up: data")
 
     def on_sample_begin(self) -> None:
         self._enter(f"step {self.global_steps}: generation")
@@ -82,7 +87,7 @@ class KGTrainer(PPOTrainerSync):
         super().on_sample_end()
 
     def on_step_end(self) -> None:
-        self._enter(f"step {self.global_steps}: weight synchronisation")
+        self._enter(f"step {self.global_steps}: weight synchronisation", self.config.trainer.kg.max_sync_s)
         super().on_step_end()
         self._enter(f"step {self.global_steps}: after the update")
 

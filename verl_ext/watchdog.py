@@ -8,6 +8,7 @@ the name of the stage and the stacks of all threads, and ends the process, which
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import sys
 import threading
@@ -38,12 +39,14 @@ class Watchdog:
         self._on_stall = on_stall
         self._stage = "start"
         self._entered = time.monotonic()
+        self._limit_s = max_stage_s
         self._stopped = threading.Event()
         if max_stage_s > 0:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
-    def enter(self, stage: str) -> None:
-        self._stage, self._entered = stage, time.monotonic()
+    def enter(self, stage: str, max_s: float = math.inf) -> None:
+        """A stage begins; `max_s` is a limit of its own where that is lower than the run's."""
+        self._stage, self._entered, self._limit_s = stage, time.monotonic(), min(max_s, self.max_stage_s)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -51,10 +54,11 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(min(1.0, self.max_stage_s / 10)):
             seconds = time.monotonic() - self._entered
-            if seconds > self.max_stage_s:
+            if seconds > self._limit_s:
+                name = "max_stage_s" if self._limit_s == self.max_stage_s else "max_sync_s"
                 self._on_stall(
                     f"error [stalled]: the stage {self._stage!r} has taken {seconds:.0f} s, more than "
-                    f"trainer.kg.max_stage_s={self.max_stage_s:.0f}: look above for an actor that died, "
+                    f"trainer.kg.{name}={self._limit_s:.0f}: look above for an actor that died, "
                     "or raise the limit"
                 )
                 return

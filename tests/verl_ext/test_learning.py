@@ -19,7 +19,7 @@ OVERRIDES = (
     "trainer.logger=[console,file]",
     "data.train_batch_size=8",
     "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-    "actor_rollout_ref.actor.optim.lr=2e-3",
+    "actor_rollout_ref.actor.optim.lr=5e-4",
     "actor_rollout_ref.actor.optim.lr_warmup_steps=0",
     # As shipped, where the other runs here say otherwise.
     "actor_rollout_ref.rollout.temperature=0.8",

@@ -25,6 +25,20 @@ def test_a_stalled_stage_is_named_once() -> None:
     assert "trainer.kg.max_stage_s" in messages[0]
 
 
+def test_a_stage_may_have_a_lower_limit_of_its_own() -> None:
+    stalled = threading.Event()
+    messages: list[str] = []
+
+    def on_stall(message: str) -> None:
+        messages.append(message)
+        stalled.set()
+
+    watchdog = Watchdog(3600.0, on_stall)
+    watchdog.enter("step 3: weight synchronisation", 0.05)
+    assert stalled.wait(timeout=10)
+    assert "trainer.kg.max_sync_s=0:" in messages[0]
+
+
 def test_a_stopped_watchdog_is_silent() -> None:
     messages: list[str] = []
     watchdog = Watchdog(0.05, messages.append)
