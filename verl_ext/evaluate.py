@@ -32,12 +32,17 @@ def eval_arguments(config: DictConfig, own: Sequence[str]) -> list[str]:
         "--max-episode-tokens": limits.max_episode_tokens,
         "--prompt-style": limits.prompt_style,
         "--entity-form": limits.entity_form,
+        "--query-form": limits.query_form,
     }
     given = [text for name, value in arguments.items() for text in (name, str(value))]
     if limits.actions is not None:
         given += ["--actions", *limits.actions]
     if limits.no_think_rl:
         given.append("--no-think")
+    if limits.begin_with_think:
+        given.append("--begin-with-think")
+    if limits.worked_episode is not None:
+        given.append("--worked-episode" if limits.worked_episode else "--no-worked-episode")
     if not any(text.split("=")[0] in ("--questions", "--data") for text in own):
         given += ["--questions", *files_of(config.data.val_files)]
     named = {text.split("=")[0].replace("_", "-") for text in own}

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import PromptStyle
+from kg_r1.llm_agent.turn_form import QueryForm
 from kg_r1.reward.rubric import RubricConfig
 from kg_r1.search.access import read_key
 from kg_r1.search.actions import ACTION_REGISTRY, ActionRegistry
@@ -64,6 +65,12 @@ class SearchSettings:
     entity_form: EntityForm = "list"
     """What may stand for entities in a query: one name, a list too, or an earlier result (``#1``) as well."""
     prompt_style: PromptStyle = "compact"
+    worked_episode: bool | None = None
+    """Whether the prompt shows an episode that was played on a built-in graph; null: with style ``full``."""
+    begin_with_think: bool = False
+    """Whether each turn is begun with a think tag, which is prompt and carries no loss."""
+    query_form: QueryForm = "tags"
+    """``tags``, or ``tools``: searches are tool calls of the model's chat template."""
     no_think_rl: bool = False
     """Leave the think tag out of the prompt and of what counts as well formed."""
     api_key_file: str | None = None
@@ -99,6 +106,9 @@ class SearchSettings:
             search_url=self.search_url,
             topk=self.topk,
             prompt_style=self.prompt_style,
+            worked_episode=self.worked_episode,
+            begin_with_think=self.begin_with_think,
+            query_form=self.query_form,
             actions=self.actions,
             entity_form=self.entity_form,
             kg_failure=self.kg_failure,

@@ -95,9 +95,11 @@ def make_walks(
     """Build and write walks with a progress bar; returns the report.
 
     Of `options`, `tokenizer`, `base_data_path`, `num_walks`, `seed` and `out` are read. Optional actions that
-    `generation` names are enabled. Raises UsageError for a folder without a tokenizer, and when no walk could
-    be kept, and UnknownAction for an action that there is not.
+    `generation` names are enabled. Raises UsageError for searches that are no tags, for a folder without a
+    tokenizer, and when no walk could be kept, and UnknownAction for an action that there is not.
     """
+    if generation.query_form != "tags":
+        raise UsageError(f"walks are written with tags, not with query_form {generation.query_form}")
     from tqdm import tqdm
     from transformers import AutoTokenizer
 
@@ -142,6 +144,8 @@ def _generation(options: argparse.Namespace) -> GenerationConfig:
         max_episode_tokens=options.max_episode_tokens,
         no_think_rl=options.no_think_rl,
         prompt_style=options.prompt_style,
+        worked_episode=options.worked_episode,
+        begin_with_think=options.begin_with_think,
         actions=tuple(options.actions) if options.actions else None,
         entity_form=options.entity_form,
     )
@@ -222,6 +226,8 @@ def _add_episode_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-episode-tokens", type=int, default=None)
     group.add_argument("--no-think-rl", action="store_true")
     group.add_argument("--prompt-style", choices=("names", "compact", "full"), default="compact")
+    group.add_argument("--worked-episode", action=argparse.BooleanOptionalAction, default=None)
+    group.add_argument("--begin-with-think", action="store_true")
     group.add_argument(
         "--entity-form",
         choices=("name", "list", "handle"),

@@ -15,6 +15,7 @@ from kg_r1.llm_agent.observation import SEPARATOR
 from kg_r1.llm_agent.policies import Generation
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tokens import ChatTokenizer, decode, encode
+from kg_r1.llm_agent.turn_form import THINK
 
 __all__ = ["OracleConfig", "OraclePolicy", "OracleStuck", "oracle_turns", "plan_of", "shown_items"]
 
@@ -84,7 +85,7 @@ class OraclePolicy:
         playing.num_read = len(prompt_ids)
         if "</answer>" in text:
             del self._running[request_id]
-        ids = fitted_turn(self._tokenizer, text, max_tokens)
+        ids = fitted_turn(self._tokenizer, text, max_tokens, prompt_ids)
         return Generation(ids[:max_tokens], None, "stop" if len(ids) <= max_tokens else "length")
 
     def _walk(self, request_id: str) -> OracleWalk:
@@ -96,8 +97,13 @@ class OraclePolicy:
         return walk
 
 
-def fitted_turn(tokenizer: ChatTokenizer, text: str, max_tokens: int) -> list[int]:
-    """The ids of a turn, an answer shortened by whole names until it fits in `max_tokens`."""
+def fitted_turn(tokenizer: ChatTokenizer, text: str, max_tokens: int, prompt_ids: Sequence[int]) -> list[int]:
+    """The ids of a turn, an answer shortened by whole names until it fits in `max_tokens`.
+
+    The think tag of a turn that `prompt_ids` end with is left out: such a turn was begun for the policy.
+    """
+    if decode(tokenizer, prompt_ids[-len(THINK) :]).endswith(THINK):
+        text = text.removeprefix(THINK)
     ids = encode(tokenizer, text)
     before, tag, listed = text.removesuffix("</answer>").rpartition("<answer>")
     names = listed.split(SEPARATOR)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from kg_r1.llm_agent.policies import Generation, Policy
 from kg_r1.llm_agent.tokens import ChatTokenizer, decode, encode
+from kg_r1.llm_agent.turn_form import THINK
 
 ANSWER_TAG = "<answer>"
-THOUGHT = "<think>This is the last turn.</think>\n"
+THOUGHT = f"{THINK}This is the last turn.</think>\n"
 
 
 class AnswerAtOnce:
@@ -22,12 +23,21 @@ class AnswerAtOnce:
         policy: who writes, both times.
         tokenizer: the policy's own.
         with_think: whether a turn must have a thought before its answer.
+        begun_with_think: whether each turn comes with its think tag, which is then not written again.
     """
 
-    def __init__(self, policy: Policy, tokenizer: ChatTokenizer, *, with_think: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        tokenizer: ChatTokenizer,
+        *,
+        with_think: bool,
+        begun_with_think: bool = False,
+    ) -> None:
         self._policy = policy
         self._tokenizer = tokenizer
-        self._start = encode(tokenizer, (THOUGHT if with_think else "") + ANSWER_TAG)
+        thought = THOUGHT.removeprefix(THINK) if begun_with_think else THOUGHT
+        self._start = encode(tokenizer, (thought if with_think else "") + ANSWER_TAG)
 
     async def generate(
         self, prompt_ids: Sequence[int], *, stop: Sequence[str], max_tokens: int, request_id: str

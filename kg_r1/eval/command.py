@@ -23,7 +23,16 @@ from kg_r1.eval.episodes_file import EPISODES, EpisodesFile, Key
 from kg_r1.eval.options import check, generation_config, max_context, max_fact_tokens, parser
 from kg_r1.eval.play import Job, jobs_left, play_system
 from kg_r1.eval.summary import summarise_system
-from kg_r1.eval.systems import BASELINES, KINDS, MODEL, PLAYED_BY_MODEL, World, build_system, reason_against
+from kg_r1.eval.systems import (
+    BASELINES,
+    KINDS,
+    MODEL,
+    PLAYED_BY_MODEL,
+    World,
+    build_system,
+    check_tokenizer,
+    reason_against,
+)
 from kg_r1.eval.table import report_csv, report_table
 from kg_r1.kg.errors import KGError
 from kg_r1.kg.store import GraphStore
@@ -140,6 +149,10 @@ class Evaluation:
 
         options = self.options
         tokenizer = load_tokenizer(options.model)
+        try:  # before the model is loaded, which takes minutes
+            check_tokenizer(self.config, tokenizer)
+        except ValueError as error:
+            raise UserMistake(str(error)) from error
         loaded: LoadedPolicy | None = None
         if any(jobs[name] for name in self.systems if name in PLAYED_BY_MODEL):
             loaded = load_policy(

@@ -10,6 +10,7 @@ from kg_r1.eval.systems import BASELINES
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.policies_vllm import EngineConfig
 from kg_r1.llm_agent.prompts import PromptStyle
+from kg_r1.llm_agent.turn_form import QUERY_FORMS
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.optional_actions import enable
 from kg_r1.search.specs import EntityForm
@@ -89,6 +90,20 @@ def _add_episode(made: argparse.ArgumentParser) -> None:
     _add(group, "--prompt-style", choices=get_args(PromptStyle), default=GenerationConfig.prompt_style)
     _add(
         group,
+        "--worked-episode",
+        action=argparse.BooleanOptionalAction,
+        help="show a worked episode in the prompt (default: with --prompt-style full)",
+    )
+    _add(group, "--begin-with-think", action="store_true", help="begin every turn with a think tag")
+    _add(
+        group,
+        "--query-form",
+        choices=QUERY_FORMS,
+        default=GenerationConfig.query_form,
+        help="searches between tags, or as tool calls of the chat template (default %(default)s)",
+    )
+    _add(
+        group,
         "--entity-form",
         choices=get_args(EntityForm),
         default=GenerationConfig.entity_form,
@@ -113,6 +128,9 @@ def generation_config(options: argparse.Namespace) -> GenerationConfig:
         max_episode_tokens=options.max_episode_tokens,
         no_think_rl=options.no_think,
         prompt_style=options.prompt_style,
+        worked_episode=options.worked_episode,
+        begin_with_think=options.begin_with_think,
+        query_form=options.query_form,
         actions=None if options.actions is None else tuple(options.actions),
         entity_form=options.entity_form,
     )

@@ -73,7 +73,7 @@ class RandomWalkPolicy:
         else:
             turns = self._turns(request_id)
             action = next(turns)
-        ids = fitted_turn(self._tokenizer, self._text(action), max_tokens)
+        ids = fitted_turn(self._tokenizer, self._text(action), max_tokens, prompt_ids)
         if action[0] == "answer":
             self._running.pop(request_id, None)
         else:

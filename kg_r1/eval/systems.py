@@ -75,6 +75,11 @@ def reason_against(
     return None
 
 
+def check_tokenizer(config: GenerationConfig, tokenizer: ChatTokenizer) -> None:
+    """Raises ValueError for settings that do not work with the tokenizer or its chat template."""
+    LLMGenerationManager(config, tokenizer, ScriptedPolicy(tokenizer, ()))
+
+
 def build_system(name: str, world: World) -> System:
     """The system of that name. Raises ValueError for a name that is none."""
     makers: dict[str, Callable[[World], Callable[[Question], LLMGenerationManager]]] = {
@@ -107,7 +112,7 @@ def _random_walk(world: World) -> Callable[[Question], LLMGenerationManager]:
         with_think=not world.config.no_think_rl,
         seed=world.seed,
     )
-    return _always(world, world.config, policy)
+    return _always(world, _with_tags(world.config), policy)
 
 
 def _oracle(world: World) -> Callable[[Question], LLMGenerationManager]:
@@ -120,8 +125,9 @@ def _oracle(world: World) -> Callable[[Question], LLMGenerationManager]:
         entity_form=world.config.entity_form,
     )
     known = {name: (question, chains) for name, (question, chains) in plans.items() if chains}
-    walking = _always(world, world.config, OraclePolicy(world.tokenizer, known, config, world.seed))
-    giving_up = _always(world, world.config, ScriptedPolicy(world.tokenizer, ()))
+    limits = _with_tags(world.config)
+    walking = _always(world, limits, OraclePolicy(world.tokenizer, known, config, world.seed))
+    giving_up = _always(world, limits, ScriptedPolicy(world.tokenizer, ()))
     return lambda question: (walking if question.question_id in known else giving_up)(question)
 
 
@@ -167,6 +173,11 @@ def _with_facts(
     return manager_of
 
 
+def _with_tags(config: GenerationConfig) -> GenerationConfig:
+    """The same limits for a system that no model plays: it writes its searches between tags only."""
+    return replace(config, query_form="tags")
+
+
 def _chains(world: World, question: Question) -> Sequence[Chain]:
     if world.store is None:
         return chains_of(question)
@@ -184,7 +195,12 @@ def _policy(world: World) -> Policy:
 
 
 def _answering(world: World) -> Policy:
-    return AnswerAtOnce(_policy(world), world.tokenizer, with_think=not world.config.no_think_rl)
+    return AnswerAtOnce(
+        _policy(world),
+        world.tokenizer,
+        with_think=not world.config.no_think_rl,
+        begun_with_think=world.config.begin_with_think,
+    )
 
 
 def _store(world: World) -> GraphStore:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from kg_r1.llm_agent.prompts import PromptStyle
+from kg_r1.llm_agent.turn_form import QUERY_FORMS, QueryForm
 from kg_r1.search.specs import EntityForm
 
 # Below this an answer between its tags does not fit, so a turn is not worth starting.
@@ -36,6 +37,13 @@ class GenerationConfig:
     """Accepted for compatibility and not used: listings are cut by `max_obs_length` alone."""
     prompt_style: PromptStyle = "compact"
     """'names', 'compact' or 'full', see prompts.py."""
+    worked_episode: bool | None = None
+    """Whether the prompt shows a short episode that was played with the actions on offer; None shows it where
+    the style is 'full'."""
+    begin_with_think: bool = False
+    """Whether every turn is begun for the policy with a think tag, which then counts as prompt."""
+    query_form: QueryForm = "tags"
+    """'tags': a search is a query between search tags; 'tools': it is a tool call of the chat template."""
     actions: tuple[str, ...] | None = None
     """The actions on offer, in this order; None offers every registered one. An optional action has to be
     enabled in the registry that the episodes are played with (kg_r1/search/optional_actions.py)."""
@@ -57,10 +65,20 @@ class GenerationConfig:
         if self.max_episode_tokens is not None:
             _at_least("max_episode_tokens", self.max_episode_tokens, MIN_ANSWER_TOKENS)
         _one_of("prompt_style", self.prompt_style, get_args(PromptStyle))
+        _one_of("query_form", self.query_form, QUERY_FORMS)
+        if self.query_form == "tools" and self.prompt_style == "names":
+            raise ValueError("prompt_style names does not go with query_form tools: use compact or full")
+        if self.begin_with_think and self.no_think_rl:
+            raise ValueError("begin_with_think does not go with no_think_rl: switch one of them off")
         _one_of("entity_form", self.entity_form, get_args(EntityForm))
         _one_of("kg_failure", self.kg_failure, ("continue", "end"))
         if self.actions is not None and not self.actions:
             raise ValueError("actions must name at least one action, or be None for all")
+
+    @property
+    def shows_worked_episode(self) -> bool:
+        """Whether the prompt shows an episode, the style's own habit taken into account."""
+        return self.prompt_style == "full" if self.worked_episode is None else self.worked_episode
 
 
 def _at_least(name: str, value: int, least: int) -> None:

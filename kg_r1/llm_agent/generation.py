@@ -10,21 +10,39 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kg_r1.llm_agent.config import MIN_ANSWER_TOKENS, GenerationConfig
 from kg_r1.llm_agent.episode import Episode, EpisodeStatus, Turn
+from kg_r1.llm_agent.guidance.hints import hint_text
+from kg_r1.llm_agent.guidance.worked_episode import worked_episode
 from kg_r1.llm_agent.handles import ResultSets
-from kg_r1.llm_agent.observation import INFRASTRUCTURE_CODES, break_special, frame, render, render_error
+from kg_r1.llm_agent.observation import (
+    INFRASTRUCTURE_CODES,
+    Observation,
+    break_special,
+    frame,
+    render,
+    render_error,
+    repeats_message,
+)
 from kg_r1.llm_agent.policies import Generation, Policy
 from kg_r1.llm_agent.prompts import build_messages
-from kg_r1.llm_agent.protocol import STOP_STRINGS, TurnKind, parse_turn
-from kg_r1.llm_agent.query import Query, QueryProblem
+from kg_r1.llm_agent.protocol import TurnKind, parse_turn
+from kg_r1.llm_agent.query import Hint, Query, QueryProblem
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
-from kg_r1.llm_agent.tokens import ChatTokenizer, chat_prompt_ids, decode, encode, special_texts
+from kg_r1.llm_agent.tokens import (
+    ChatTokenizer,
+    chat_prompt_ids,
+    decode,
+    encode,
+    special_texts,
+)
+from kg_r1.llm_agent.tools import tool_schemas
+from kg_r1.llm_agent.turn_form import TurnForm, form_of_tags, form_of_tools
 from kg_r1.search.actions import ACTION_REGISTRY, ActionRegistry, ActionSpec
 from kg_r1.search.client import HttpKGClient, KGClient
 from kg_r1.search.specs import with_entity_form
@@ -57,6 +75,8 @@ class _Run:
     buffer: TokenBuffer
     results: ResultSets
     asked: set[Any] = field(default_factory=set)
+    messages: list[str] = field(default_factory=list)
+    """The errors and empty results shown so far: what no answer is made of."""
     num_kg_failures: int = 0
 
 
@@ -70,7 +90,8 @@ class LLMGenerationManager:
         client: answers searches; None makes an HTTP client for `config.search_url`.
         registry: the actions on offer, read anew for every episode.
 
-    Raises ValueError when `config.max_obs_length` cannot hold even an empty observation.
+    Raises ValueError when `config.max_obs_length` cannot hold even an empty observation, or when searches are
+    to be tool calls and the tokenizer's chat template has none.
     """
 
     def __init__(
@@ -88,8 +109,9 @@ class LLMGenerationManager:
         self.registry = registry
         self._special = special_texts(tokenizer)
         self._num_requests: Counter[str] = Counter()
+        self._form = self._turn_form()
         mark = "#99: " if config.entity_form == "handle" else ""
-        least = self._count(frame(f"{mark}… (+999999 more)", must_answer=True))
+        least = self._count(frame(f"{mark}… (+999999 more)", True, self._form))
         if config.max_obs_length < least:
             raise ValueError(f"max_obs_length must be at least {least} with this tokenizer")
 
@@ -141,18 +163,46 @@ class LLMGenerationManager:
     def _count(self, text: str) -> int:
         return len(encode(self.tokenizer, text))
 
-    def _start(self, question: Question, request_id: str) -> _Run:
-        config = self.config
-        specs = with_entity_form(self.registry.specs(config.actions), config.entity_form)
+    def prompt_ids(self, question: Question) -> list[int]:
+        """What the policy sees of a question before its first turn, however long."""
+        return self._opening(question)[1]
+
+    def _specs(self) -> list[ActionSpec]:
+        return with_entity_form(self.registry.specs(self.config.actions), self.config.entity_form)
+
+    def _turn_form(self) -> TurnForm:
+        begin_with_think = self.config.begin_with_think
+        if self.config.query_form == "tags":
+            return form_of_tags(begin_with_think=begin_with_think)
+        return form_of_tools(self.tokenizer, tool_schemas(self._specs()), begin_with_think=begin_with_think)
+
+    def _opening(self, question: Question) -> tuple[list[ActionSpec], list[int]]:
+        """The actions on offer in an episode, and the ids of its prompt."""
+        config, specs = self.config, self._specs()
         shown = replace(
             question,
             question=break_special(question.question, self._special),
             topic_entities=tuple(break_special(name, self._special) for name in question.topic_entities),
         )
+        worked = None
+        if config.shows_worked_episode:
+            worked = worked_episode(LLMGenerationManager, config, self.registry)
         messages = build_messages(
-            shown, specs, config.prompt_style, config.no_think_rl, must_answer=config.max_turns == 1
+            shown,
+            specs,
+            config.prompt_style,
+            config.no_think_rl,
+            must_answer=config.max_turns == 1,
+            query_form=config.query_form,
+            worked=worked,
         )
-        prompt_ids = chat_prompt_ids(self.tokenizer, messages, config.no_think_rl)
+        tools = tool_schemas(specs) if config.query_form == "tools" else None
+        ids = chat_prompt_ids(self.tokenizer, messages, config.no_think_rl, tools, self._form.begin)
+        return specs, ids
+
+    def _start(self, question: Question, request_id: str) -> _Run:
+        config = self.config
+        specs, prompt_ids = self._opening(question)
         episode = Episode(question, num_prompt_tokens=len(prompt_ids))
         topics = question.topic_entities if config.entity_form == "handle" else ()
         run = _Run(question, request_id, specs, episode, TokenBuffer(prompt_ids), ResultSets(topics))
@@ -170,7 +220,7 @@ class LLMGenerationManager:
     async def _play_turn(self, run: _Run) -> None:
         max_tokens = min(self.config.max_response_length, self._room(run))
         generation = await self.policy.generate(
-            run.buffer.all_ids, stop=STOP_STRINGS, max_tokens=max_tokens, request_id=run.request_id
+            run.buffer.all_ids, stop=self._form.stop, max_tokens=max_tokens, request_id=run.request_id
         )
         if len(generation.token_ids) > max_tokens:
             num_tokens = len(generation.token_ids)
@@ -179,36 +229,46 @@ class LLMGenerationManager:
             run.episode.finish(EpisodeStatus.POLICY_ABORTED)
             return
         run.buffer.append_sampled(generation.token_ids, generation.log_probs)
-        turn, query = self._read(run, generation)
+        turn, query, hint = self._read(run, generation)
         run.episode.add(turn)
         status = self._end_after(run, turn, generation)
         if status is None:
-            status = await self._observe(run, turn, query)
+            status = await self._observe(run, turn, query, hint)
         if status is not None:
             run.episode.finish(status)
 
-    def _read(self, run: _Run, generation: Generation) -> tuple[Turn, Query | None]:
+    def _read(self, run: _Run, generation: Generation) -> tuple[Turn, Query | None, Hint | None]:
+        """The turn, what it asks of the KG, and what should be told beside its problem."""
         text = decode(self.tokenizer, generation.token_ids)
         turn = Turn(len(run.episode.turns), text, TurnKind.MALFORMED, num_tokens=len(generation.token_ids))
         if generation.finish_reason == "aborted":
             turn.problem = "the generation was aborted"
-            return turn, None
-        parsed = parse_turn(text, run.specs, think_required=not self.config.no_think_rl)
+            return turn, None, None
+        parsed = parse_turn(
+            self._form.begin + text,
+            run.specs,
+            think_required=not self.config.no_think_rl,
+            search_tag=self._form.search_tag,
+        )
         turn.kind, turn.think, turn.answer = parsed.kind, parsed.think, parsed.answer
         turn.problem = parsed.problem
-        if generation.finish_reason == "length" and not any(tag in text for tag in STOP_STRINGS):
+        if parsed.answer is not None and repeats_message(parsed.answer, run.messages):
+            turn.kind, turn.answer = TurnKind.MALFORMED, None
+            turn.problem = "the answer repeats a message and names nothing"
+            return turn, None, Hint.TURN
+        if generation.finish_reason == "length" and not any(tag in text for tag in self._form.stop):
             turn.problem = f"the turn was cut at {turn.num_tokens} tokens, before its closing tag"
         if parsed.query is None:
-            return turn, None
+            return turn, None, parsed.hint
         spec = next(spec for spec in run.specs if spec.name == parsed.query.action)
         try:
             query = run.results.resolve(parsed.query, spec)
         except QueryProblem as error:
             turn.kind, turn.problem = TurnKind.MALFORMED, str(error)
-            return turn, None
+            return turn, None, error.hint
         turn.query = parsed.query.to_dict()
         turn.is_repeated = query.key() in run.asked
-        return turn, query
+        return turn, query, None
 
     def _end_after(self, run: _Run, turn: Turn, generation: Generation) -> EpisodeStatus | None:
         """How the episode ends with this turn, before anything is asked of the KG; None when it goes on."""
@@ -223,7 +283,9 @@ class LLMGenerationManager:
             return EpisodeStatus.MAX_TURNS
         return None
 
-    async def _observe(self, run: _Run, turn: Turn, query: Query | None) -> EpisodeStatus | None:
+    async def _observe(
+        self, run: _Run, turn: Turn, query: Query | None, hint: Hint | None
+    ) -> EpisodeStatus | None:
         """Ask the KG where there is a query, and append the observation. Returns the status it ends in."""
         if query is not None:
             await self._search(run, turn, query)
@@ -233,15 +295,13 @@ class LLMGenerationManager:
         mark = self._mark(run, turn)
 
         def framed(text: str) -> str:
-            return frame(break_special(mark + text, self._special), must_answer)
+            whole = frame(break_special(mark + text, self._special), must_answer, self._form)
+            # What closes the policy's message stands there once, whoever wrote it.
+            return whole.removeprefix(self._form.end) if turn.text.endswith(self._form.end) else whole
 
-        def count_tokens(text: str) -> int:
-            return self._count(framed(text))
-
-        if turn.retrieval is not None:
-            observation = render(turn.retrieval, count_tokens, self.config.max_obs_length)
-        else:
-            observation = render_error(turn.problem or "", count_tokens, self.config.max_obs_length)
+        observation = self._rendered(run, turn, hint, lambda text: self._count(framed(text)))
+        if not observation.num_shown and not observation.num_left_out:
+            run.messages.append(observation.text)
         text = framed(observation.text)
         ids = encode(self.tokenizer, text)
         if self._room(run) - len(ids) < MIN_ANSWER_TOKENS:
@@ -249,6 +309,16 @@ class LLMGenerationManager:
         run.buffer.append_observation(ids)
         turn.observation, turn.num_observation_tokens = text, len(ids)
         return None
+
+    def _rendered(
+        self, run: _Run, turn: Turn, hint: Hint | None, count_tokens: Callable[[str], int]
+    ) -> Observation:
+        limit = self.config.max_obs_length
+        if turn.retrieval is not None:
+            return render(turn.retrieval, count_tokens, limit)
+        with_think = not (self.config.no_think_rl or self._form.begin)
+        told = hint_text(hint, run.specs, self.config.query_form, with_think=with_think)
+        return render_error(turn.problem or "", count_tokens, limit, told)
 
     def _mark(self, run: _Run, turn: Turn) -> str:
         """What stands before a result, so that later queries can refer to it: '#1: ', or nothing."""

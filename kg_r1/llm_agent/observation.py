@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kg_r1.llm_agent.protocol import TAGS
+from kg_r1.llm_agent.turn_form import TurnForm
 from kg_r1.search.client import Retrieval
 
 # The graph did not answer at all, which says nothing about the query.
@@ -19,6 +20,9 @@ MUST_ANSWER_LINE = "Last turn: you must answer now.\n"
 SEPARATOR = " | "
 MAX_ERROR_CHARS = 300
 MAX_NOTED_NAMES = 3
+# So much of a message, copied, is no name that happens to begin like it.
+MIN_REPEATED_CHARS = 20
+TAGS_FORM = TurnForm()
 
 _OWN_TAG = re.compile(rf"<(\s*/?\s*(?:{'|'.join(TAGS)})\s*/?\s*)>", re.IGNORECASE)
 
@@ -55,17 +59,46 @@ def render(retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int) -> 
     return Observation(_listing(items, num_shown) + notes, num_shown, len(items) - num_shown)
 
 
-def render_error(message: str, count_tokens: CountTokens, max_tokens: int) -> Observation:
-    """One line that says what went wrong, shortened to `MAX_ERROR_CHARS` and to `max_tokens`."""
-    text = "Error: " + harmless(message)
+def render_error(message: str, count_tokens: CountTokens, max_tokens: int, hint: str = "") -> Observation:
+    """One line that says what went wrong, shortened to `MAX_ERROR_CHARS` and to `max_tokens`.
+
+    `hint` follows the message and keeps its tags: it holds nothing that a model or a graph has named.
+    """
+    text = "Error: " + harmless(message) + (f". {hint}" if hint else "")
     if len(text) > MAX_ERROR_CHARS:
         text = text[: MAX_ERROR_CHARS - 1] + "…"
     return Observation(shorten(text, count_tokens, max_tokens), 0, 0)
 
 
-def frame(text: str, must_answer: bool) -> str:
-    """The observation as it is appended to the assistant's own text, with the last-turn line where due."""
-    return f"\n<information>{text}</information>\n" + (MUST_ANSWER_LINE if must_answer else "")
+def frame(text: str, must_answer: bool, form: TurnForm = TAGS_FORM) -> str:
+    """The observation as it is appended, with the last-turn line where due and the next turn's beginning."""
+    last_line = MUST_ANSWER_LINE if must_answer else ""
+    return f"{form.before}{text}{form.after}{last_line}{form.closing}{form.begin}"
+
+
+def repeats_message(answer: str, messages: Iterable[str]) -> bool:
+    """Whether an answer, or a name in it, is no name but a message of the environment or its beginning.
+
+    Args:
+        answer: the text between the answer tags.
+        messages: the errors, and the words for an empty result, that the episode was shown. Listings are
+            not among them: to repeat one is to answer with what was found.
+    """
+    told = [_words(message) for message in (*messages, MUST_ANSWER_LINE)]
+    parts = {_words(part) for part in (answer, *answer.split(SEPARATOR.strip()))}
+    return any(_is_beginning(part, message) for part in parts for message in told)
+
+
+def _is_beginning(said: str, message: str) -> bool:
+    if said == message:
+        return True
+    one, other = sorted((said, message), key=len)
+    return len(one) >= MIN_REPEATED_CHARS and other.startswith(one)
+
+
+def _words(text: str) -> str:
+    """Small letters, single spaces, without 'error:' in front and a full stop behind."""
+    return " ".join(text.casefold().split()).removeprefix("error:").strip(" .…")
 
 
 def harmless(text: str) -> str:

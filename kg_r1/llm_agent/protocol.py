@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kg_r1.llm_agent.query import Query, QueryProblem, parse_query
+from kg_r1.llm_agent.query import Hint, Query, QueryProblem, parse_query, parse_tool_call
 from kg_r1.search.specs import ActionSpec
 
 __all__ = ["STOP_STRINGS", "TAGS", "ParsedTurn", "Query", "TurnKind", "parse_turn"]
 
 STOP_STRINGS = ("</search>", "</answer>")
-TAGS = ("think", "search", "information", "answer")
+TAGS = ("think", "search", "information", "answer", "tool_call", "tool_response")
 
 _ANY_TAG = re.compile(rf"</?(?:{'|'.join(TAGS)})>")
-_CLOSING = re.compile(r"</(search|answer)>")
+# By the tag of a search, which is another where searches are tool calls.
+_CLOSING = {tag: re.compile(rf"</({tag}|answer)>") for tag in ("search", "tool_call")}
+_PARSERS = {"search": parse_query, "tool_call": parse_tool_call}
 
 
 class TurnKind(StrEnum):
@@ -37,6 +39,7 @@ class ParsedTurn:
 
     SEARCH has a query, ANSWER an answer (which may be empty), MALFORMED neither. A SEARCH or ANSWER with
     a problem is acted upon all the same: its action is clear, and only the text around it is not as asked.
+    `hint` says what the model should be told beside a MALFORMED turn's problem.
     """
 
     kind: TurnKind
@@ -44,28 +47,34 @@ class ParsedTurn:
     query: Query | None
     answer: str | None
     problem: str | None
+    hint: Hint | None = None
 
     @property
     def is_well_formed(self) -> bool:
         return self.problem is None
 
 
-def parse_turn(text: str, specs: Sequence[ActionSpec], *, think_required: bool = True) -> ParsedTurn:
+def parse_turn(
+    text: str, specs: Sequence[ActionSpec], *, think_required: bool = True, search_tag: str = "search"
+) -> ParsedTurn:
     """Parse one turn.
 
     Args:
-        text: the decoded tokens of the turn.
+        text: the turn: how it was begun for the policy, then its decoded tokens.
         specs: the actions that exist.
         think_required: whether a turn without a think tag is a fault (off when thinking is switched off).
+        search_tag: the tag of a search: 'search', or 'tool_call' where searches are tool calls.
     """
-    closing = _CLOSING.search(text)
+    closing = _CLOSING[search_tag].search(text)
     if closing is None:
-        return _malformed("the turn must end with a closing search or answer tag", _think_of(text))
+        unclosed = f"the turn must end with a closing {search_tag} or answer tag"
+        return _malformed(unclosed, _think_of(text), Hint.TURN)
     tag = closing.group(1)
     before = text[: closing.start()]
     opening = before.rfind(f"<{tag}>")
     if opening < 0:
-        return _malformed(f"the closing {tag} tag has no opening one before it", _think_of(before))
+        unopened = f"the closing {tag} tag has no opening one before it"
+        return _malformed(unopened, _think_of(before), Hint.TURN)
     prefix, body = before[:opening], before[opening + len(tag) + 2 :]
     think = _think_of(prefix)
     if prefix.rfind("<think>") > prefix.rfind("</think>"):
@@ -75,14 +84,14 @@ def parse_turn(text: str, specs: Sequence[ActionSpec], *, think_required: bool =
         answer = body.strip()
         return ParsedTurn(TurnKind.ANSWER, think, None, answer, problem or _answer_problem(answer))
     try:
-        query = parse_query(body, specs)
+        query = _PARSERS[search_tag](body, specs)
     except QueryProblem as error:
-        return _malformed(str(error), think)
+        return _malformed(str(error), think, error.hint)
     return ParsedTurn(TurnKind.SEARCH, think, query, None, problem)
 
 
-def _malformed(problem: str, think: str | None) -> ParsedTurn:
-    return ParsedTurn(TurnKind.MALFORMED, think, None, None, problem)
+def _malformed(problem: str, think: str | None, hint: Hint | None = None) -> ParsedTurn:
+    return ParsedTurn(TurnKind.MALFORMED, think, None, None, problem, hint)
 
 
 def _think_of(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 Two forms are read: JSON, ``{"action_type": "get_tail_entities", "entity_id": "France", ...}``, and the call
 form, ``get_tail_entities("France", "capital")``, whose arguments may be lists of strings and keywords.
+A tool call, ``{"name": "get_tail_entities", "arguments": {...}}``, is read by `parse_tool_call`.
 Nothing is evaluated: the call form is parsed to a syntax tree of which only constants are taken.
 """
 
@@ -13,11 +14,13 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from kg_r1.search.specs import ROW_FIELDS, ActionSpec
 
 MAX_QUERY_CHARS = 2000
+MAX_NAMED_CHARS = 60  # of a name that the model made up, in a message
 
 _DOUBLE_QUOTES = str.maketrans(dict.fromkeys("“”„‟″", '"'))
 _ALL_QUOTES = str.maketrans(dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‘’‚‛′", "'"))
@@ -25,8 +28,23 @@ _ALL_QUOTES = str.maketrans(dict.fromkeys("“”„‟″", '"') | dict.fromkey
 Argument = str | list[str]
 
 
+class Hint(StrEnum):
+    """What a model should be told beside what was wrong with its turn; the words are in hints.py."""
+
+    TURN = "turn"
+    """How a turn is written, and which calls there are."""
+    CALL = "call"
+    """How a call is written, and which there are."""
+    CALLS = "calls"
+    """Which calls there are."""
+
+
 class QueryProblem(ValueError):
-    """The body is not a query that the registry knows; the text says what is wrong and what exists."""
+    """The body is not a query that the registry knows; the text says what is wrong, `hint` what to add."""
+
+    def __init__(self, text: str, hint: Hint | None = None) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -56,12 +74,29 @@ def parse_query(body: str, specs: Sequence[ActionSpec]) -> Query:
     """The query that `body` states, checked against `specs`. Raises QueryProblem."""
     body = body.strip()
     if not body:
-        raise QueryProblem(f"the search is empty; actions: {_names(specs)}")
+        raise QueryProblem("the search is empty", Hint.CALL)
     if len(body) > MAX_QUERY_CHARS:
-        raise QueryProblem(f"the search is longer than {MAX_QUERY_CHARS} characters")
+        raise QueryProblem(f"the search is longer than {MAX_QUERY_CHARS} characters", Hint.CALL)
     if body.startswith(("{", "[")):
         return _parse_json(body, specs)
     return _parse_call(body, specs)
+
+
+def parse_tool_call(body: str, specs: Sequence[ActionSpec]) -> Query:
+    """The query that the body of a tool call states, ``{"name": ..., "arguments": {...}}``.
+
+    Raises QueryProblem.
+    """
+    if len(body) > MAX_QUERY_CHARS:
+        raise QueryProblem(f"the tool call is longer than {MAX_QUERY_CHARS} characters", Hint.CALL)
+    call = _json_object(body, "the tool call is not valid JSON", "a tool call must be one JSON object")
+    name, arguments = call.get("name"), call.get("arguments", {})
+    if not isinstance(name, str):
+        raise QueryProblem("the tool call has no name", Hint.CALL)
+    if not isinstance(arguments, dict):
+        raise QueryProblem("the arguments of a tool call must be one JSON object", Hint.CALL)
+    spec = _find(name.strip(), specs)
+    return _checked(spec, {name: value for name, value in arguments.items() if value is not None})
 
 
 def call_form(spec: ActionSpec) -> str:
@@ -71,24 +106,30 @@ def call_form(spec: ActionSpec) -> str:
 
 
 def _parse_json(body: str, specs: Sequence[ActionSpec]) -> Query:
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
-        raise QueryProblem("the search is not valid JSON") from None
-    if not isinstance(request, dict):
-        raise QueryProblem("a JSON search must be one object with an action_type")
+    request = _json_object(
+        body, "the search is not valid JSON", "a JSON search must be one object with an action_type"
+    )
     action = request.pop("action_type", None)
     if not isinstance(action, str):
-        raise QueryProblem(f"the search has no action_type; actions: {_names(specs)}")
+        raise QueryProblem("the search has no action_type", Hint.CALL)
     spec = _find(action.strip(), specs)
     return _checked(spec, {name: value for name, value in request.items() if value is not None})
+
+
+def _json_object(body: str, no_json: str, no_object: str) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise QueryProblem(no_json, Hint.CALL) from None
+    if not isinstance(value, dict):
+        raise QueryProblem(no_object, Hint.CALL)
+    return value
 
 
 def _parse_call(body: str, specs: Sequence[ActionSpec]) -> Query:
     call = _call_node(body)
     if call is None or not isinstance(call.func, ast.Name):
-        example = specs[0].example if specs else 'action("entity")'
-        raise QueryProblem(f"the search is not one call such as {example}")
+        raise QueryProblem("the search is not one call", Hint.CALL)
     spec = _find(call.func.id, specs)
     if len(call.args) > len(spec.arguments):
         raise QueryProblem(f"too many arguments; expected {call_form(spec)}")
@@ -138,7 +179,8 @@ def _checked(spec: ActionSpec, given: Mapping[str, Any]) -> Query:
     known = {argument.name for argument in spec.arguments}
     # A model that writes the row's fields is not refused, and not believed.
     if unknown := sorted(set(given) - known - set(ROW_FIELDS)):
-        raise QueryProblem(f"{spec.name} has no argument {', '.join(unknown)}; expected {call_form(spec)}")
+        named = ", ".join(unknown)[:MAX_NAMED_CHARS]
+        raise QueryProblem(f"{spec.name} has no argument {named}; expected {call_form(spec)}")
     arguments: dict[str, Argument] = {}
     for argument in spec.arguments:
         value = _clean(argument.name, given.get(argument.name, ""), argument.many)
@@ -173,11 +215,7 @@ def _find(action: str, specs: Sequence[ActionSpec]) -> ActionSpec:
     for spec in specs:
         if spec.name == action:
             return spec
-    raise QueryProblem(f"there is no action {action[:60]}; actions: {_names(specs)}")
-
-
-def _names(specs: Sequence[ActionSpec]) -> str:
-    return ", ".join(spec.name for spec in specs)
+    raise QueryProblem(f"there is no action {action[:MAX_NAMED_CHARS]}", Hint.CALLS)
 
 
 def _as_list(value: Argument) -> list[str]:

@@ -25,6 +25,7 @@ class ChatTokenizer(Protocol):
         tokenize: bool,
         add_generation_prompt: bool,
         enable_thinking: bool,
+        tools: Any = None,
     ) -> Any: ...
 
 
@@ -38,15 +39,27 @@ def decode(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def chat_prompt_ids(tokenizer: ChatTokenizer, messages: list[dict[str, str]], no_think: bool) -> list[int]:
+def chat_prompt_ids(
+    tokenizer: ChatTokenizer,
+    messages: list[dict[str, str]],
+    no_think: bool,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    begin: str = "",
+) -> list[int]:
     """The ids of the rendered chat, up to where the assistant's own text begins.
 
-    `no_think` is handed to the template as enable_thinking=False. Templates that know the switch close the
-    thinking there and then; the others ignore it.
+    Args:
+        no_think: handed to the template as enable_thinking=False. Templates that know the switch close the
+            thinking there and then; the others ignore it.
+        tools: handed to the template, which lists them; None where queries are no tool calls.
+        begin: how the first turn is begun for the policy; left out where the template begins it like that.
     """
+    options: dict[str, Any] = {} if tools is None else {"tools": list(tools)}
     text = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, enable_thinking=not no_think
+        messages, tokenize=False, add_generation_prompt=True, enable_thinking=not no_think, **options
     )
+    if begin and not text.rstrip().endswith(begin):
+        text += begin
     return encode(tokenizer, text)
 
 

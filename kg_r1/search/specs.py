@@ -27,6 +27,10 @@ STANDARD_VALUES: Mapping[str, str] = {"entity_id": "France", "relation": "capita
 EntityForm = Literal["name", "list", "handle"]
 """What may stand for entities in a call: one name; or a list of names too; or an earlier result as well."""
 
+HANDLE_HELP = (
+    ', or "#1" for all that is listed as #1, or "#1 except NAME" or "#2 except #1" for all of it but that'
+)
+
 LIST_TYPES = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable)
 
 
@@ -66,6 +70,12 @@ class ActionSpec:
     required_fields: tuple[str, ...]
     description: str
     example: str
+
+
+def argument_help(argument: ArgumentSpec) -> str:
+    """What an argument is and what may be given for it, in one line for a model."""
+    lists = ", or a list of them" if argument.many else ""
+    return argument.help + lists + (HANDLE_HELP if argument.takes_handle else "")
 
 
 def spec_of(name: str, action: type[ActionHandler] | BaseAction) -> ActionSpec:

@@ -11,6 +11,7 @@ import pytest
 
 from kg_r1.data.oracle import OracleConfig
 from kg_r1.data.walks import build_walks, write_walks
+from kg_r1.llm_agent.guidance.worked_episode import TRIPLES
 from kg_r1.llm_agent.tokens import ByteTokenizer
 from tests.data.conftest import LIMITS, World
 
@@ -129,3 +130,19 @@ def test_a_path_that_cannot_be_read_is_an_error(world: World) -> None:
     broken = replace(world.questions["train"][0], path=(("up", "x"),))
     with pytest.raises(ValueError, match="no direction"):
         build_walks([broken], world.store, ByteTokenizer(), LIMITS, num_walks=1)
+
+
+def test_walks_go_on_with_turns_that_are_begun(world: World) -> None:
+    limits = replace(LIMITS, begin_with_think=True)
+    walks, _ = build_walks(world.questions["train"], world.store, ByteTokenizer(), limits, num_walks=8)
+    assert len(walks) == 8
+    for walk in walks:
+        assert bytes(walk.prompt_ids).endswith(b"<think>")
+        learned = bytes(i for i, m in zip(walk.response_ids, walk.response_mask, strict=True) if m)
+        assert b"<think>" not in learned and learned.count(b"</think>") >= 2
+
+
+def test_the_worked_episode_of_the_prompt_knows_nobody_of_the_world(world: World) -> None:
+    graph = world.store.graph("world")
+    names = {name for head, _, tail in TRIPLES for name in (head, tail)}
+    assert not [name for name in sorted(names) if graph.resolve(name)]

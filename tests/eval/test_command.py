@@ -65,6 +65,26 @@ def test_an_evaluation_writes_what_it_says(
     assert (out / "report.html").stat().st_size > 1000
 
 
+def test_tool_calls_without_tools_in_the_template_are_refused_before_the_model_is_loaded(
+    model: Path,
+    question_file: Path,
+    base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(*_: Any) -> Any:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(command, "load_policy", load)
+    asked = arguments(
+        model, question_file, base, tmp_path / "out", "--query-form", "tools", "--baselines", "none"
+    )
+    assert cli.main(asked) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and "use query_form tags" in told[0]
+
+
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(
     model: Path,
     question_file: Path,

@@ -132,6 +132,20 @@ def test_a_random_walk_has_no_thoughts_where_none_are_asked(make_world: MakeWorl
     assert all(turn.think is None and turn.is_well_formed for turn in episode.turns)
 
 
+@pytest.mark.parametrize("name", ["random_walk", "oracle"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"begin_with_think": True}, {"query_form": "tools"}, {"query_form": "tools", "begin_with_think": True}],
+)
+def test_who_plays_without_a_model_plays_well_formed_turns_in_every_form(
+    make_world: MakeWorld, name: str, settings: dict[str, Any]
+) -> None:
+    # The tokenizer has no tools in its template: a system without a model needs none.
+    episode = play(name, make_world(**settings), ONE_HOP)
+    assert episode.status is EpisodeStatus.ANSWERED
+    assert all(turn.is_well_formed for turn in episode.turns)
+
+
 @pytest.mark.parametrize("max_turns", [1, 2, 3])
 def test_a_random_walk_keeps_its_last_turn_for_the_answer(make_world: MakeWorld, max_turns: int) -> None:
     episode = play("random_walk", make_world(max_turns=max_turns), ONE_HOP)

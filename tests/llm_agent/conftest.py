@@ -50,6 +50,16 @@ LLAMA_3 = (
     "{{ message.content | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
+# Tools as Hermes and Qwen2.5 have them: listed in the system message, results in a user's message.
+TOOLS = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ 'user' if message.role == 'tool' else message.role }}\n"
+    "{% if message.role == 'tool' %}<tool_response>\n{{ message.content }}\n</tool_response>"
+    "{% else %}{{ message.content }}{% endif %}"
+    "{% if tools and loop.first %}\nTools:\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    'Call one as <tool_call>{"name": ..., "arguments": ...}</tool_call>{% endif %}'
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 CORPUS = [
     '<think>capital, then answer</think>\n<search>get_tail_entities("France", "capital")</search>\n',
     "<information>Paris | Lyon | Marseille (+3 more)</information>\n",
@@ -83,6 +93,17 @@ def small_tokenizer(template: str, special: list[str], **roles: str) -> Any:
 def qwen_tokenizer() -> Any:
     return small_tokenizer(
         CHATML,
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+    )
+
+
+@pytest.fixture(scope="session")
+def tool_tokenizer() -> Any:
+    """One whose chat template has tools."""
+    return small_tokenizer(
+        TOOLS,
         ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",

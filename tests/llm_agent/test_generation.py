@@ -101,7 +101,10 @@ async def test_a_malformed_turn_is_told_its_fault_and_the_episode_goes_on(
     episode, _ = await make_manager(scripted("Paris!", bad_call, ANSWER)).run_episode(question)
     assert [turn.kind for turn in episode.turns] == [TurnKind.MALFORMED, TurnKind.MALFORMED, TurnKind.ANSWER]
     assert episode.turns[0].observation == (
-        "\n<information>Error: the turn must end with a closing search or answer tag</information>\n"
+        "\n<information>Error: the turn must end with a closing search or answer tag. "
+        'Write <think>plan</think><search>get_relations("France")</search>, '
+        "or <answer>name</answer> at the end. Calls: get_relations, get_head_relations, get_tail_relations, "
+        "get_head_entities, get_tail_entities, get_conditional_relations</information>\n"
     )
     assert episode.turns[1].observation == (
         "\n<information>Error: get_tail_entities lacks relation; "

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg_r1.llm_agent.query import MAX_QUERY_CHARS, Query, QueryProblem, call_form, parse_query
+from kg_r1.llm_agent.query import (
+    MAX_QUERY_CHARS,
+    Hint,
+    Query,
+    QueryProblem,
+    call_form,
+    parse_query,
+    parse_tool_call,
+)
 from kg_r1.search.actions import ACTION_REGISTRY, ActionSpec, ArgumentSpec
 
 SPECS = ACTION_REGISTRY.specs()
@@ -111,7 +119,60 @@ def test_what_is_refused_and_why(body: str, words: str) -> None:
 def test_an_unknown_action_is_told_what_exists() -> None:
     with pytest.raises(QueryProblem) as caught:
         parse_query('fly("x")', SPECS)
-    assert all(spec.name in str(caught.value) for spec in SPECS)
+    assert caught.value.hint is Hint.CALLS
+
+
+@pytest.mark.parametrize("body", ["", "The capital of France is Paris.", "France", "{", '{"entity_id": "a"}'])
+def test_what_is_no_call_is_to_be_told_what_a_call_looks_like(body: str) -> None:
+    with pytest.raises(QueryProblem) as caught:
+        parse_query(body, SPECS)
+    assert caught.value.hint is Hint.CALL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [f'{"x" * 1000}("a")', json.dumps({"action_type": "get_relations", "entity_id": "a", "x" * 999: "b"})],
+)
+def test_a_problem_repeats_little_of_what_was_written(body: str) -> None:
+    with pytest.raises(QueryProblem) as caught:
+        parse_query(body, SPECS)
+    assert "xxx" in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"name": "get_tail_entities", "arguments": {"entity_id": "France", "relation": "capital"}}',
+        '\n{"arguments": {"relation": "capital", "entity_id": " France "}, "name": " get_tail_entities "}\n',
+        '{"name": "get_tail_entities", "arguments": {"entity_id": "France", "relation": "capital", '
+        '"sample_id": "7", "concept": null}}',
+    ],
+)
+def test_a_tool_call_is_a_query(body: str) -> None:
+    assert parse_tool_call(body, SPECS) == CAPITAL
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "not valid JSON"),
+        ('get_tail_entities("France", "capital")', "not valid JSON"),
+        ('["get_relations"]', "one JSON object"),
+        ('{"arguments": {}}', "no name"),
+        ('{"name": "get_relations"}', "lacks entity_id"),
+        ('{"name": "get_relations", "arguments": "France"}', "arguments of a tool call"),
+        ('{"name": "fly", "arguments": {}}', "no action fly"),
+        ('{"name": "get_relations", "arguments": {"entity_id": "a", "depth": 2}}', "no argument depth"),
+        (
+            '{"name": "get_relations", "arguments": {"entity_id": "' + "x" * MAX_QUERY_CHARS + '"}}',
+            "longer than",
+        ),
+    ],
+)
+def test_what_is_refused_of_tool_calls(body: str, words: str) -> None:
+    with pytest.raises(QueryProblem, match=words):
+        parse_tool_call(body, SPECS)
 
 
 def test_wrong_arguments_are_told_the_form() -> None:

@@ -100,6 +100,8 @@ def test_the_published_overrides_work_as_written() -> None:
         ("+actor_rollout_ref.rollout.search.max_turn=2", "did you mean 'max_turns'"),
         ("actor_rollout_ref.rollout.search.max_turns=two", "type int"),
         ("actor_rollout_ref.rollout.search.prompt_style=long", "'names', 'compact', 'full'"),
+        ("actor_rollout_ref.rollout.search.query_form=json", "'tags', 'tools'"),
+        ("actor_rollout_ref.rollout.search.worked_episode=1", "type bool"),
         ("actor_rollout_ref.rollout.search.actions=get_relations", "list of names"),
         ("+reward.kg.w_anwser=1.0", "did you mean 'w_answer'"),
         ("reward.kg.w_answer=true", "type float"),

@@ -18,11 +18,25 @@ def test_episodes_are_those_of_validation(profile: str) -> None:
     trained, search = episode_limits(composed(profile, []), validate=True)
     for name in (
         "max_turns", "max_start_length", "max_prompt_length", "max_response_length", "max_obs_length",
-        "max_episode_tokens", "no_think_rl", "prompt_style", "actions", "entity_form",
+        "max_episode_tokens", "no_think_rl", "prompt_style", "actions", "entity_form", "worked_episode",
+        "begin_with_think", "query_form",
     ):  # fmt: skip
         assert getattr(played, name) == getattr(trained, name), name
     assert options.search_url == search.search_url
     assert options.base_data_path is None
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_prompt_of_the_profile_is_evaluated(shown: bool) -> None:
+    search = "actor_rollout_ref.rollout.search"
+    overrides = [
+        f"{search}.worked_episode={shown}",
+        f"{search}.begin_with_think=true",
+        f"{search}.query_form=tools",
+    ]
+    options = parser().parse_args(eval_arguments(composed("rtx4090_3b", overrides), OWN))
+    played = generation_config(options)
+    assert (played.worked_episode, played.begin_with_think, played.query_form) == (shown, True, "tools")
 
 
 def test_what_is_named_on_the_command_line_stands() -> None:

@@ -49,6 +49,10 @@ def test_the_limits_are_those_of_training() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
+        (
+            [f"actor_rollout_ref.rollout.search.{one}" for one in ("query_form=tools", "prompt_style=full")],
+            "query_form tools",
+        ),
         (["--config-name", "none"], "none"),
         (["no.such.key=1"], "no.such"),
         (["actor_rollout_ref.rollout.search.entity_form=set"], "entity_form is 'set'"),

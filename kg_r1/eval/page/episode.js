@@ -107,8 +107,10 @@ function observation(page, turn) {
   const parts = [];
   if (turn.observation !== undefined) {
     const text = page.texts[turn.observation];
-    const match = /^\s*<information>([\s\S]*)<\/information>\s*([\s\S]*)$/.exec(text);
-    const [body, after] = match ? [match[1].trim(), match[2].trim()] : [text.trim(), ""];
+    // Behind the tag of the result stand the line about the last turn, and the tag that begins the next turn.
+    const match = /^\s*<information>([\s\S]*)<\/information>\s*([\s\S]*?)(?:<think>)?$/.exec(text) ||
+      /<tool_response>\s*([\s\S]*?)\s*(Last turn: .*)?\s*<\/tool_response>/.exec(text);
+    const [body, after] = match ? [match[1].trim(), (match[2] || "").trim()] : [text.trim(), ""];
     const isError = turn.error || turn.kind === "malformed";
     if (body) parts.push(folded(body, isError ? "result error" : "result"));
     if (after) parts.push(el("p", { class: "hint" }, after));

@@ -7,7 +7,7 @@ const MAX_PICKED = 5; // of larger ones, this many that matter; the rest is one 
 const LISTINGS = ["get_relations", "get_head_relations", "get_tail_relations", "get_conditional_relations"];
 const WALKS = { get_tail_entities: "tail", get_head_entities: "head" };
 const HANDLE = /^#\s*(\d{1,6})(?:\s+except\s.*)?$/s;
-const MARK = /<information>#(\d{1,6}): /; // the handle that an observation gave its result
+const MARK = /(?:<information>|<tool_response>\n)#(\d{1,6}): /; // the handle that an observation gave its result
 
 const keyOf = (name) => String(name).trim().toLowerCase();
 
