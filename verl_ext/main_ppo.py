@@ -127,9 +127,9 @@ def check_inputs(config: DictConfig, settings: Settings) -> None:
 
     Raises:
         LaunchError: for a missing data file or model folder.
-        kg_r1.search.errors.KGError: for a KG server that does not answer.
+        kg_r1.search.errors.KGError: for a graph that cannot be searched for these questions.
     """
-    from kg_r1.search.client import check_server
+    from verl_ext.graph_check import check_graph
 
     for key in ("train_files", "val_files"):
         files = config.data[key]
@@ -145,8 +145,7 @@ def check_inputs(config: DictConfig, settings: Settings) -> None:
             f"actor_rollout_ref.model.path={model} does not exist: fetch one with `python -m "
             "verl_ext.fetch_model`, or name a model of the hub"
         )
-    if settings.search.enable and settings.search.base_data_path is None:
-        check_server(settings.search.search_url, timeout_s=5.0)
+    check_graph(config, settings.search)
 
 
 def task_runner() -> Any:

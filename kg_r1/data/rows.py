@@ -71,6 +71,18 @@ def row_to_question(row: Mapping[str, Any]) -> Question:
     return Question.from_dict(fields)
 
 
+def dataset_names(path: Path) -> list[str]:
+    """The data sets that the questions of a parquet file are of, sorted; one column of it is read.
+
+    Raises DataError, naming the file, for one that is not parquet or has no such column.
+    """
+    try:
+        names = pq.read_table(path, columns=["data_source"])["data_source"].unique().to_pylist()
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise DataError(f"{path}: has no readable column data_source ({error})") from error
+    return sorted(names)
+
+
 def write_questions(path: Path, questions: Iterable[Question]) -> int:
     """Writes the questions as parquet, whole or not at all; returns how many there are.
 

@@ -49,7 +49,8 @@ from kg_r1.llm_agent.question import Question
 from kg_r1.reward.evidence import DEFINITION
 from kg_r1.search.access import read_key
 from kg_r1.search.actions import ACTION_REGISTRY
-from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient, check_server
+from kg_r1.search.client import HttpKGClient, InProcessKGClient, KGClient
+from kg_r1.search.offers import check_offer
 from kg_r1.search.server import KnowledgeGraphRetriever
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model")
@@ -207,8 +208,14 @@ class Evaluation:
                 self.store.is_shared(name)
             if self.options.search_url is None:
                 return InProcessKGClient(KnowledgeGraphRetriever(self.store))
-        check_server(self.options.search_url)
-        return HttpKGClient(self.options.search_url, api_key=read_key(self.options.api_key_file, None))
+        key = read_key(self.options.api_key_file, None)
+        check_offer(
+            self.options.search_url,
+            datasets=sorted({question.dataset_name for question in self.questions}),
+            actions=self.config.actions or ACTION_REGISTRY,
+            api_key=key,
+        )
+        return HttpKGClient(self.options.search_url, api_key=key)
 
     def _systems(self) -> list[str]:
         asked = [name for name in self.options.baselines or BASELINES if name != "none"]

@@ -259,7 +259,7 @@ def check_server(search_url: str, timeout_s: float = 5.0) -> None:
         ValueError: `search_url` is not an http(s) address.
     """
     url = _checked_url(search_url)
-    address = url.copy_with(path=url.path.removesuffix("/").removesuffix("/retrieve") + "/health", query=None)
+    address = server_address(search_url, "/health")
     hint = f"Start one with: {START_COMMAND} {url.port or (443 if url.scheme == 'https' else 80)}"
     try:
         response = httpx.get(address, timeout=timeout_s, trust_env=False)
@@ -273,6 +273,16 @@ def check_server(search_url: str, timeout_s: float = 5.0) -> None:
         raise ServerUnavailable(f"what answers at {search_url} is not a KG server", hint)
     if response.status_code != httpx.codes.OK or health.get("status") != "healthy":
         raise ServerUnavailable(f"the KG server at {search_url} is not healthy", hint)
+
+
+def server_address(search_url: str, path: str) -> httpx.URL:
+    """Another path of the server whose /retrieve is at `search_url`, behind the same prefix if it has one.
+
+    Raises:
+        ValueError: `search_url` is not an http(s) address.
+    """
+    url = _checked_url(search_url)
+    return url.copy_with(path=url.path.removesuffix("/").removesuffix("/retrieve") + path, query=None)
 
 
 def _checked_url(search_url: str) -> httpx.URL:

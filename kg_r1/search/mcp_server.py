@@ -19,7 +19,6 @@ from kg_r1.search.mcp_http import serve_http
 if TYPE_CHECKING:
     from mcp.server import Server
 
-    from kg_r1.search.access import ApiKey
     from kg_r1.search.mcp_tools import GraphTools
 
 logger = logging.getLogger("kg_r1.search.mcp_server")
@@ -48,9 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     graphs.add_argument(
         "--search_url", metavar="URL", help="search through a running KG server (its /retrieve)"
     )
-    parser.add_argument(
-        "--datasets", metavar="A,B", help="serve these data sets (default: all; needed with --search_url)"
-    )
+    parser.add_argument("--datasets", metavar="A,B", help="serve these data sets (default: all)")
     parser.add_argument(
         "--actions", metavar="A,B", help="serve these actions, optional ones too (default: all but those)"
     )
@@ -160,32 +157,33 @@ def remote_tools(options: argparse.Namespace) -> GraphTools:
     """Tools that search through a running KG server: the actions that it and this process both have.
 
     Raises:
+        UsageError: the server has no data set.
         KGError, ValueError: no server answers at the address, or it lacks a data set or an action named.
     """
     import asyncio
 
     from kg_r1.search.access import read_key
     from kg_r1.search.actions import ACTION_REGISTRY
-    from kg_r1.search.client import HttpKGClient, check_server
+    from kg_r1.search.client import HttpKGClient
     from kg_r1.search.errors import UnknownAction, listed, quoted
     from kg_r1.search.mcp_tools import GraphTools
+    from kg_r1.search.offers import lacking_of, offer_of
     from kg_r1.search.optional_actions import OPTIONAL_ACTIONS, enable
 
-    check_server(options.search_url)
-    names = names_of(options.datasets, "--datasets")
-    if names is None:
-        raise UsageError("--search_url needs --datasets; the server does not say which data sets it has")
-    ACTION_REGISTRY.load_entry_points()
     key = read_key(options.search_key_file, None)
-    theirs = actions_of(options.search_url, key)
+    offer = offer_of(options.search_url, key, LOOKUP_TIMEOUT_S)
+    names = names_of(options.datasets, "--datasets") or offer.datasets
+    if not names:
+        raise UsageError(f"the KG server at {options.search_url} has no data set")
+    theirs = offer.actions
+    ACTION_REGISTRY.load_entry_points()
     actions = names_of(options.actions, "--actions")
     enable(
         ACTION_REGISTRY, [name for name in theirs if name in OPTIONAL_ACTIONS] if actions is None else actions
     )
     if actions is None:
         actions = [name for name in ACTION_REGISTRY if name in theirs]
-    lacking = [name for name in actions if name not in theirs]
-    if lacking:
+    if lacking := lacking_of(actions, theirs):
         raise UnknownAction(
             f"the KG server has no action {listed(map(quoted, lacking))}", f"Its actions: {listed(theirs)}"
         )
@@ -226,28 +224,6 @@ async def sampled_datasets(client: Any, names: Sequence[str]) -> dict[str, bool]
         name: answer.error is not None and answer.error.code == UnknownSample.code
         for name, answer in zip(names, answers, strict=True)
     }
-
-
-def actions_of(search_url: str, key: ApiKey | None) -> list[str]:
-    """The names of the actions that a KG server has, asked with the key that it wants.
-
-    Raises:
-        KGError: it does not say so.
-    """
-    import httpx
-
-    from kg_r1.search.errors import BadResponse
-
-    address = search_url.rstrip("/").removesuffix("/retrieve") + "/actions"
-    try:
-        headers = {} if key is None else {"Authorization": key.header()}
-        reply = httpx.get(address, headers=headers, timeout=LOOKUP_TIMEOUT_S, trust_env=False).json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise BadResponse(f"{address} does not list the server's actions ({error})") from error
-    names = reply.get("available_actions") if isinstance(reply, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadResponse(f"{address} does not list the server's actions")
-    return names
 
 
 def names_of(given: str | None, option: str) -> list[str] | None:

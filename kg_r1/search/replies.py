@@ -68,6 +68,12 @@ class ActionsReply(BaseModel):
     action_details: dict[str, ActionDetails]
 
 
+class DatasetsReply(BaseModel):
+    """The data sets there are."""
+
+    datasets: list[str]
+
+
 class CacheReply(BaseModel):
     """The cache of the worker that answers; `worker` and `num_workers` are there if there are several."""
 

@@ -21,6 +21,7 @@ from kg_r1.search.metrics import CountsCollector
 from kg_r1.search.replies import (
     ActionsReply,
     CacheReply,
+    DatasetsReply,
     HealthReply,
     Message,
     ReplyItem,
@@ -127,6 +128,11 @@ def _info_router(retriever: KnowledgeGraphRetriever, state: WorkerState) -> APIR
             for spec in specs
         }
         return {"available_actions": [spec.name for spec in specs], "action_details": details}
+
+    @router.get("/datasets")
+    def datasets() -> DatasetsReply:
+        """Lists the data sets."""
+        return DatasetsReply(datasets=retriever.store.datasets())
 
     @router.get("/cache/info", response_model=CacheReply, response_model_exclude_none=True)
     async def cache_info() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg_r1.data.rows import COLUMNS, question_to_row, read_questions, row_to_question, write_questions
+from kg_r1.data.rows import (
+    COLUMNS,
+    dataset_names,
+    question_to_row,
+    read_questions,
+    row_to_question,
+    write_questions,
+)
 from kg_r1.kg.errors import DataError
 from kg_r1.llm_agent.question import Question
 
@@ -53,6 +61,20 @@ def test_the_columns_are_those_that_verl_reads() -> None:
     assert row["reward_model"] == {"style": "rule", "ground_truth": [["Paris", "Lutetia"]]}
     assert row["extra_info"]["index"] == 7
     assert json.loads(row["extra_info"]["question"]) == FRANCE.to_dict()
+
+
+def test_the_data_sets_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "questions.parquet"
+    write_questions(path, [replace(FRANCE, dataset_name=name) for name in ("world", "metaqa", "world")])
+    assert dataset_names(path) == ["metaqa", "world"]
+    write_questions(path, [])
+    assert dataset_names(path) == []
+    pq.write_table(pa.table({"question": ["?"]}), path)
+    with pytest.raises(DataError, match=r"questions\.parquet: has no readable column data_source"):
+        dataset_names(path)
+    path.write_text("no parquet")
+    with pytest.raises(DataError, match=r"questions\.parquet"):
+        dataset_names(path)
 
 
 @given(question=questions)

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from kg_r1.eval import command
 from kg_r1.eval.command import model_digest
 from kg_r1.eval.episodes_file import EPISODES, PART, SETTINGS
 from kg_r1.eval.systems import BASELINES
+from kg_r1.search.actions import ACTION_REGISTRY
+from tests.search.conftest import ROOT, ServerProcess
 
 # The tiny tokenizer has short tokens, so prompts are long.
 LIMITS = ["--max-start-length", "500", "--max-episode-tokens", "520", "--max-response-length", "120"]
@@ -208,6 +211,35 @@ def test_a_mistake_is_one_line_and_code_2(
     error = capsys.readouterr().err
     assert words in error and error.count("kg-r1 eval: ") == 1
     assert error.splitlines()[-1].startswith("kg-r1 eval: ") and "Traceback" not in error
+
+
+@pytest.fixture
+def registry_put_back() -> Iterator[None]:
+    """What an evaluation enables stays enabled in its process."""
+    before = dict(ACTION_REGISTRY)
+    yield
+    ACTION_REGISTRY.clear()
+    ACTION_REGISTRY.update(before)
+
+
+@pytest.mark.usefixtures("registry_put_back")
+def test_a_server_without_the_questions_data_set_or_an_action_is_refused(
+    model: Path, question_file: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other" / "moon").mkdir(parents=True)
+    (tmp_path / "other" / "moon" / "triples.tsv").write_text("a\tb\tc\n", encoding="utf-8")
+    command = [sys.executable, "-m", "kg_r1.search.kg_retrieval_server", "--base_data_path"]
+    for folder, more, words in [
+        (tmp_path / "other", [], "Its data sets: 'moon'"),
+        (base, ["--actions", "get_relations", "find_paths"], "has no action 'find_paths'"),
+    ]:
+        server = ServerProcess([*command, str(folder)], ROOT)
+        more += ["--search_url", f"{server.address}/retrieve"]
+        try:
+            assert cli.main(arguments(model, question_file, base, tmp_path / "out", *more)) == 2
+        finally:
+            server.stop()
+        assert words in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_graph_is_needed_and_a_file_counts_once(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -118,6 +119,14 @@ async def test_actions_follow_the_registry(http: httpx.AsyncClient, registry: Ac
     actions = (await http.get("/actions")).json()
     assert "get_relations" not in actions["available_actions"]
     assert "get_relations" not in actions["action_details"]
+
+
+async def test_data_sets_are_those_of_the_folder(http: httpx.AsyncClient, base: Path) -> None:
+    assert (await http.get("/datasets")).json() == {"datasets": ["webqsp", "world"]}
+    (base / "empty").mkdir()
+    (base / "moon").mkdir()
+    (base / "moon" / "triples.tsv").write_text("a\tb\tc\n", encoding="utf-8")
+    assert (await http.get("/datasets")).json() == {"datasets": ["moon", "webqsp", "world"]}
 
 
 async def test_cache(http: httpx.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from kg_r1.llm_agent.question import Question
 from kg_r1.search.access import read_key
 from kg_r1.search.client import HttpKGClient
 from kg_r1.search.errors import BadResponse
-from kg_r1.search.mcp_server import actions_of
+from kg_r1.search.offers import offer_of
 from tests.search.conftest import ServerProcess
 
 REQUEST = {
@@ -50,9 +50,9 @@ async def test_the_client_and_the_tools(search_url: str, key_file: Path) -> None
         assert answer.items() == (["Madrid"] if is_answered else [])
         await client.aclose()
     assert answer.error is not None and "401" in answer.error.message
-    assert "get_relations" in actions_of(search_url, key)
-    with pytest.raises(BadResponse, match="does not list the server's actions"):
-        actions_of(search_url, None)
+    assert offer_of(search_url, key).datasets == ("webqsp", "world")
+    with pytest.raises(BadResponse, match=r"does not list the server's datasets \(status 401, .*key"):
+        offer_of(search_url)
 
 
 def test_an_episode(

@@ -35,7 +35,7 @@ def num_cases_passed(server: ServerProcess, num_examples: int, folder: Path) -> 
     reader.join()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in "".join(log)
-    assert re.search(r"Tested: +6\b", done.stdout), done.stdout
+    assert re.search(r"Tested: +7\b", done.stdout), done.stdout
     counted = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
     assert counted is not None and counted[1] == counted[2], done.stdout
     return int(counted[1].replace(",", ""))

@@ -49,6 +49,11 @@ def test_check_prints_the_configuration_and_the_memory_and_stops(tmp_path: Path)
             "server_unavailable",
             "kg_retrieval_server.py",
         ),
+        (
+            "actor_rollout_ref.rollout.search.base_data_path=benchmarks",
+            "unknown_dataset",
+            "base_data_path=benchmarks has no data set 'capitals'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_starts(
