@@ -20,14 +20,14 @@ from pathlib import Path
 
 import psutil
 
-from kg_r1.search.client import check_server
-from kg_r1.search.errors import ServerUnavailable
+from kg_r1.kg.store import GraphStore
+from kg_r1.search.access import KEY_VARIABLE
+from kg_r1.search.errors import KGError, listed
+from kg_r1.search.offers import offer_of
 from verl_ext.allocator import allocator_environment
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
 ROOT = Path(__file__).resolve().parent.parent
-PORT = 8001
-SEARCH_URL = f"http://127.0.0.1:{PORT}/retrieve"
 MODEL = "models/SmolLM2-135M-Instruct"
 COLD_START = "models/SmolLM2-135M-cold-start"
 WALKS = "data_kg/world/walks.jsonl"
@@ -36,6 +36,7 @@ RAY_PREFIX = re.compile(r"^\(\w+ pid=\d+\) (INFO:)?")
 PROGRESS = re.compile(
     r"\bstep \d+/\d+ |validation at step|^\{'loss'|\d walks|triples|ready to fit|hub cannot be reached"
 )
+LISTENING = re.compile(r"listening at (http://\S+) ")  # as the server's log says it
 SERVER_START_S = 60
 MEMORY_SAMPLE_S = 5.0  # asking the kernel for shared sizes takes it a moment
 
@@ -113,15 +114,22 @@ def show_progress(log: Path, position: int) -> int:
 
 
 @contextmanager
-def kg_server(log: Path, base_data_path: str) -> Iterator[None]:
-    """The KG retrieval server, ready when the block begins and ended with it."""
-    command = ["scripts/kg_retrieval_launch.sh", "--base_data_path", base_data_path, "--port", str(PORT)]
+def kg_server(log: Path, base_data_path: str) -> Iterator[str]:
+    """The KG retrieval server on a port that is free, ready when the block begins and ended with it.
+
+    Yields:
+        The address of its /retrieve.
+    """
+    command = ["scripts/kg_retrieval_launch.sh", "--base_data_path", base_data_path, "--port", "0"]
     sys.stderr.write(f"\n[server] {shlex.join(command)}\n")
+    # The training has no key to send, and the server listens to this machine alone.
+    environment = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
     with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
     try:
-        wait_for_health(process, log)
-        yield
+        search_url = wait_for_server(process, log, ROOT / base_data_path)
+        sys.stderr.write(f"[server] ready at {search_url}\n")
+        yield search_url
     finally:
         process.terminate()
         try:
@@ -130,21 +138,42 @@ def kg_server(log: Path, base_data_path: str) -> Iterator[None]:
             process.kill()
 
 
-def wait_for_health(process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_server(process: subprocess.Popen[bytes], log: Path, base_data_path: Path) -> str:
+    """Wait until ``process`` answers searches of the data sets under ``base_data_path``.
+
+    Another server may listen on this machine, so the address is the one that the log of ``process`` tells,
+    and who answers there must have the folder's data sets.
+
+    Returns:
+        The address of its /retrieve.
+
+    Raises:
+        DemoError: it ended, does not answer in time, or has other data sets.
+    """
     deadline = time.monotonic() + SERVER_START_S
+    problem = "its log tells no address"
     while time.monotonic() < deadline:
+        text = log.read_text(encoding="utf-8", errors="replace")
         if process.poll() is not None:
-            raise DemoError(f"the KG server ended at once; its log is {log}:\n{log.read_text()}")
-        try:
-            check_server(SEARCH_URL, timeout_s=2)
-        except ServerUnavailable:
-            time.sleep(0.3)
-        else:
-            sys.stderr.write(f"[server] ready at {SEARCH_URL}\n")
-            return
-    raise DemoError(
-        f"the KG server did not answer at {SEARCH_URL} within {SERVER_START_S} s; its log is {log}"
-    )
+            raise DemoError(
+                f"the KG server ended with status {process.returncode}; its log is {log}:\n{text}"
+            )
+        if found := LISTENING.search(text):
+            search_url = f"{found[1]}/retrieve"
+            try:
+                there = list(offer_of(search_url, timeout_s=2).datasets)
+            except KGError as error:
+                problem = str(error)
+            else:
+                wanted = GraphStore(base_data_path).datasets()
+                if there == wanted:
+                    return search_url
+                raise DemoError(
+                    f"the server at {search_url} has the data sets {listed(there)}, and {base_data_path} has "
+                    f"{listed(wanted)}; its log is {log}"
+                )
+        time.sleep(0.3)
+    raise DemoError(f"the KG server is not ready after {SERVER_START_S} s: {problem}; its log is {log}")
 
 
 def next_run() -> str:
@@ -176,8 +205,8 @@ def prepare(arguments: argparse.Namespace, logs: Path, clock: Clock) -> None:
         run("cold start", learn, logs / "cold_start.log", clock)
 
 
-def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock) -> None:
-    """A few steps of GRPO with validation before and after."""
+def train(arguments: argparse.Namespace, name: str, search_url: str, logs: Path, clock: Clock) -> None:
+    """A few steps of GRPO with validation before and after, searching at ``search_url``."""
     overrides = [
         f"trainer.experiment_name={name}",
         f"trainer.total_training_steps={arguments.num_steps}",
@@ -187,7 +216,7 @@ def train(arguments: argparse.Namespace, name: str, logs: Path, clock: Clock) ->
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",
         f"data.val_max_samples={arguments.num_val}",
         "actor_rollout_ref.rollout.search.enable=true",
-        f"actor_rollout_ref.rollout.search.search_url={SEARCH_URL}",
+        f"actor_rollout_ref.rollout.search.search_url={search_url}",
         f"actor_rollout_ref.model.path={COLD_START}",
     ]
     command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *overrides]
@@ -213,8 +242,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     try:
         prepare(arguments, logs, clock)
-        with kg_server(logs / "server.log", "data_kg"):
-            train(arguments, name, logs, clock)
+        with kg_server(logs / "server.log", "data_kg") as search_url:
+            train(arguments, name, search_url, logs, clock)
         report = [sys.executable, "-m", "verl_ext.report", str(ROOT / "runs" / name)]
         subprocess.run(report, cwd=ROOT, check=True)
         seconds = ", ".join(f"{step} {duration:.0f}" for step, duration in clock.steps)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kg_r1.search.client import check_server
-from kg_r1.search.errors import ServerUnavailable
+from kg_r1.kg.store import GraphStore
+from kg_r1.search.errors import KGError
+from kg_r1.search.offers import offer_of
 from tests.verl_ext import tiny
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
@@ -36,10 +37,16 @@ class Server:
             [sys.executable, "-m", "kg_r1.search.kg_retrieval_server", *arguments], cwd=ROOT
         )
         for _ in range(150):
+            # The port was free a moment ago; who answers there now may be somebody else.
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the KG server on port {self.port} ended: {self._process.returncode}")
             try:
-                return check_server(self.search_url, timeout_s=1)
-            except ServerUnavailable:
+                there = list(offer_of(self.search_url, timeout_s=1).datasets)
+            except KGError:
                 time.sleep(0.2)
+                continue
+            assert there == GraphStore(self._base_data_path).datasets()
+            return
         raise RuntimeError(f"the KG server did not answer on port {self.port}")
 
     def kill(self) -> None:
