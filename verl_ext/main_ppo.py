@@ -3,7 +3,7 @@
 Hydra composes verl's own configuration with ours; everything after the door is verl's trainer. Overrides
 are written as for verl. Two additions to Hydra's command line:
 
-``--check``  print the resolved configuration and an estimate of memory by part, and stop.
+``--check``  print the resolved configuration and the memory of each phase, and stop.
 """
 
 from __future__ import annotations
@@ -196,13 +196,21 @@ def train(config: DictConfig) -> None:
 
 
 def check(config: DictConfig) -> None:
-    """Print the resolved configuration and the memory that it will need; start nothing."""
-    from verl_ext.memory import estimate_memory, format_memory
+    """Print the resolved configuration and the memory that it will need; start nothing.
 
-    estimate = estimate_memory(config)
+    Raises:
+        verl_ext.memory.errors.MemoryCheckError: when the memory cannot be computed, or trainer.kg.gpu_gib is too little.
+    """
     sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
     settings = take_settings(config)
+    # Its tensors lie on the processor, also where there is an accelerator; verl reads this when it is imported.
+    os.environ["VERL_PLATFORM"] = "cpu"
+    from verl_ext.memory.estimate import estimate_memory
+    from verl_ext.memory.report import check_fits, format_memory
+
+    estimate = estimate_memory(config, settings)
     sys.stdout.write(f"\n{format_memory(estimate, config, settings.search)}\n")
+    check_fits(estimate, config, settings.run.gpu_gib)
 
 
 def main() -> None:
@@ -215,11 +223,11 @@ def main() -> None:
     @hydra.main(config_path=str(CONFIG_FOLDER), config_name="cpu_135m", version_base=None)
     def entry(config: DictConfig) -> None:
         from kg_r1.search.errors import KGError
-        from verl_ext.memory import UnknownModelError
+        from verl_ext.memory.errors import MemoryCheckError
 
         try:
             (check if is_check else train)(config)
-        except (SettingsError, LaunchError, UnknownModelError, KGError) as error:
+        except (SettingsError, LaunchError, MemoryCheckError, KGError) as error:
             sys.stderr.write(f"error [{error.code}]: {error}\n")
             sys.exit(2)
 

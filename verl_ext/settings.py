@@ -152,6 +152,8 @@ class RunSettings:
     actor_check_freq: int = 10
     """Where the engine's log-probabilities are the old ones (``bypass_mode``): every how many steps the
     actor's own are computed beside them, for their entropy and for how far the two are apart; 0 never."""
+    gpu_gib: float | None = None
+    """GiB of one card (on a processor, of the machine's memory) that ``--check`` holds every phase against."""
 
 
 def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:
