@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import ray
 import torch
-from omegaconf import OmegaConf
 from verl.experimental.agent_loop import AgentLoopBase, AgentLoopOutput
-from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics
+from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, register
 from verl.trainer.ppo.v1 import AgentLoopManagerTQ
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils import tensordict_utils
 
+from kg_r1.data.rows import AGENT_NAME
 from kg_r1.eval.record import episode_record
 from kg_r1.kg.store import GraphStore
 from kg_r1.llm_agent.episode import Episode
@@ -30,16 +32,22 @@ from kg_r1.llm_agent.generation import LLMGenerationManager
 from kg_r1.llm_agent.policies import Generation
 from kg_r1.llm_agent.question import Question
 from kg_r1.llm_agent.tensor_helper import TokenBuffer
-from kg_r1.reward.rubric import Reward, Rubric, RubricConfig
+from kg_r1.reward.rubric import Reward, Rubric
 from kg_r1.search.actions import ACTION_REGISTRY
 from kg_r1.search.client import InProcessKGClient, KGClient
 from kg_r1.search.optional_actions import enable
 from kg_r1.search.server import KnowledgeGraphRetriever
-from verl_ext.settings import SearchSettings, parse
+from verl_ext.settings import SearchSettings, agent_loop_settings
 
 logger = logging.getLogger(__name__)
 
 IS_VALIDATION = "is_validation"
+# Ray's decorator put an actor class in the place of verl's; the class itself is kept in its metadata.
+_VerlWorker: Any = AgentLoopWorkerTQ.__ray_metadata__.modified_class  # type: ignore[attr-defined]
+
+
+class KGAgentLoopWorker(_VerlWorker):
+    """verl's own worker; its process imports this module to build it, and so registers the agent loop."""
 
 
 class KGAgentLoopManager(AgentLoopManagerTQ):
@@ -49,6 +57,7 @@ class KGAgentLoopManager(AgentLoopManagerTQ):
         super().__init__(*args, **kwargs)
         self.validated: dict[str, Question] = {}
         """The questions handed out for validation, by verl's id of the row; the trainer empties it."""
+        self.agent_loop_workers_class = ray.remote(KGAgentLoopWorker)
 
     def generate_sequences(self, prompts: Any) -> None:
         is_validation = bool(prompts["validate"]) if "validate" in prompts else False
@@ -141,16 +150,20 @@ def token_rewards(buffer: TokenBuffer, reward: Reward) -> list[float]:
     return rewards
 
 
+@register(AGENT_NAME)
 class KGAgentLoop(AgentLoopBase):
-    """One episode: build the prompt, search, answer, score."""
+    """One episode: build the prompt, search, answer, score.
 
-    def __init__(self, *args: Any, search: Any, rubric: Any, **kwargs: Any) -> None:
+    Its settings come with verl's configuration, see :func:`verl_ext.settings.hand_to_agent_loop`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tokenizer: Any
         load_third_party_actions()
-        self.search: SearchSettings = parse(SearchSettings, _plain(search), "search")
+        self.search, rubric = agent_loop_settings(self.rollout_config)
         enable(ACTION_REGISTRY, self.search.actions or ())
-        self.rubric = Rubric(parse(RubricConfig, _plain(rubric), "rubric"))
+        self.rubric = Rubric(rubric)
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         question = question_of_row(kwargs)
@@ -216,11 +229,6 @@ class KGAgentLoop(AgentLoopBase):
 def question_of_row(row: Mapping[str, Any]) -> Question:
     """The question that a data row of verl's carries in ``extra_info``."""
     return Question.from_dict(json.loads(row["extra_info"]["question"]))
-
-
-def _plain(section: Any) -> dict[str, Any]:
-    values: Any = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
-    return {str(key): value for key, value in values.items()}
 
 
 def _episode_metrics(reward: Reward) -> dict[str, float]:

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-import verl_ext.search_path  # noqa: F401  profiles find verl's configuration through it
 from kg_r1.data.rows import read_questions
 from kg_r1.llm_agent.config import GenerationConfig
 from kg_r1.llm_agent.question import Question
-from verl_ext.main_ppo import CONFIG_FOLDER
+from verl_ext.search_path import CONFIG_FOLDER
 from verl_ext.settings import SearchSettings, SettingsError, take_settings
+
+
+def profile_names() -> list[str]:
+    """The profiles there are; the other files of the folder are KBLaM++'s, and no Hydra configurations."""
+    files = sorted(CONFIG_FOLDER.glob("*.yaml"))
+    return [file.stem for file in files if "\ndefaults:" in file.read_text(encoding="utf-8")]
 
 
 def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:

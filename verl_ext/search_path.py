@@ -5,9 +5,13 @@ Importing this module registers the plug-in; a profile in ``configs/`` then name
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
 
 class VerlSearchPath(SearchPathPlugin):

@@ -2,8 +2,9 @@
 
 ``actor_rollout_ref.rollout.search`` becomes :class:`SearchSettings`, ``reward.kg`` becomes
 :class:`kg_r1.reward.rubric.RubricConfig` and ``trainer.kg`` :class:`RunSettings`. verl refuses keys that it
-does not know in the first two places, so :func:`take_settings` removes those, and the agent loop receives
-them through its own file.
+does not know in the first two places, so :func:`take_settings` removes those. :func:`hand_to_agent_loop` puts
+them where verl leaves room for others (``rollout.custom``): the configuration reaches every worker of every
+node, so that the agent loop needs no file, and the nodes no disk in common.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from kg_r1.data.rows import AGENT_NAME
 from kg_r1.llm_agent.generation import GenerationConfig
 from kg_r1.llm_agent.prompts import PromptStyle
 from kg_r1.llm_agent.turn_form import QueryForm
@@ -31,6 +33,7 @@ from kg_r1.search.specs import EntityForm
 SEARCH_KEY = "actor_rollout_ref.rollout.search"
 REWARD_KEY = "reward.kg"
 RUN_KEY = "trainer.kg"
+MAX_SEED = 2**31 - 1  # the engine adds the number of a replica to it, and NumPy takes 32 bits
 
 
 class SettingsError(ValueError):
@@ -128,12 +131,21 @@ def check_search(search: SearchSettings, *, prompt_length: int, response_length:
             search.generation_config(
                 prompt_length=prompt_length, response_length=response_length, validate=validate
             )
-        # In a copy: which actions this process offers is not for a check to change.
-        registry = ActionRegistry(ACTION_REGISTRY)
-        registry.load_entry_points()
-        enable(registry, search.actions or ())
+        offered_actions(search)
     except (ValueError, UnknownAction) as error:
         raise SettingsError(f"{SEARCH_KEY}: {error}") from error
+
+
+def offered_actions(search: SearchSettings) -> ActionRegistry:
+    """The actions that a worker will have, in a copy: what this process offers is not for a check to change.
+
+    Raises:
+        UnknownAction: for a name that there is not.
+    """
+    registry = ActionRegistry(ACTION_REGISTRY)
+    registry.load_entry_points()
+    enable(registry, search.actions or ())
+    return registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +166,16 @@ class RunSettings:
     actor's own are computed beside them, for their entropy and for how far the two are apart; 0 never."""
     gpu_gib: float | None = None
     """GiB of one card (on a processor, of the machine's memory) that ``--check`` holds every phase against."""
+
+
+def check_seed(seed: Any) -> None:
+    """The one seed of a run: the order of the data, new weights and the engine's samples follow from it.
+
+    Raises:
+        SettingsError: for anything but a whole number that all of them take.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+        raise SettingsError(f"data.seed is {seed!r}: it takes a whole number from 0 to {MAX_SEED}")
 
 
 def parse(section: type[Any], values: dict[str, Any], where: str) -> Any:
@@ -234,17 +256,29 @@ def take_settings(config: DictConfig) -> Settings:
     )
 
 
-def write_agent_loop_file(settings: Settings, path: Path) -> None:
-    """The file through which verl instantiates our agent loop in its workers, whole or not at all."""
+def hand_to_agent_loop(config: DictConfig, settings: Settings) -> None:
+    """Put into ``config`` what :func:`agent_loop_settings` reads in the workers."""
     search = dataclasses.asdict(settings.search)
     search["actions"] = list(settings.search.actions) if settings.search.actions is not None else None
-    entry = {
-        "name": "kg_agent",
-        "_target_": "verl_ext.agent_loop.KGAgentLoop",
-        "search": search,
-        "rubric": dataclasses.asdict(settings.rubric),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(OmegaConf.to_yaml(OmegaConf.create([entry])), encoding="utf-8")
-    temporary.replace(path)
+    rollout = config.actor_rollout_ref.rollout
+    ours = {AGENT_NAME: {"search": search, "rubric": dataclasses.asdict(settings.rubric)}}
+    with open_dict(rollout):
+        rollout.custom = OmegaConf.merge(rollout.get("custom") or {}, ours)
+
+
+def agent_loop_settings(rollout: DictConfig) -> tuple[SearchSettings, RubricConfig]:
+    """What :func:`hand_to_agent_loop` put into verl's section ``actor_rollout_ref.rollout``.
+
+    Raises:
+        SettingsError: when nothing was put there, or as :func:`parse`.
+    """
+    section = OmegaConf.select(rollout, f"custom.{AGENT_NAME}")
+    if section is None:
+        raise SettingsError(
+            f"actor_rollout_ref.rollout.custom has no {AGENT_NAME}: start with python -m verl_ext.main_ppo"
+        )
+    values: Any = OmegaConf.to_container(section, resolve=True)
+    return (
+        parse(SearchSettings, values["search"], SEARCH_KEY),
+        parse(RubricConfig, values["rubric"], REWARD_KEY),
+    )

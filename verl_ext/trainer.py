@@ -26,6 +26,7 @@ import verl_ext.advantage  # noqa: F401  registers kg_turn in the process that c
 from verl_ext.agent_loop import KGAgentLoopManager
 from verl_ext.alarms import Alarms, look_at_start
 from verl_ext.memory_watch import nearly_full
+from verl_ext.seeded_workers import with_seeds
 from verl_ext.teaching import (
     are_equal,
     group_of,
@@ -77,6 +78,10 @@ class KGTrainer(PPOTrainerSync):
         self._enter("start-up: first weight synchronisation", self.config.trainer.kg.max_sync_s)
         super().on_init_end()
         self._enter("start-up: data")
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        self.role_worker_mapping = with_seeds(self.role_worker_mapping)
 
     def on_sample_begin(self) -> None:
         self._enter(f"step {self.global_steps}: generation")

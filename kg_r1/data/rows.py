@@ -7,7 +7,7 @@ back exactly the `Question` that was written; the other columns are what verl wa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,16 @@ def write_questions(path: Path, questions: Iterable[Question]) -> int:
     return len(rows)
 
 
-def read_questions(path: Path) -> list[Question]:
-    """The questions of a parquet file, in its order.
+def count_questions(path: Path) -> int:
+    """Rows of a parquet file, from its footer alone. Raises DataError for a file that is not parquet."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_questions(path: Path, rows: Sequence[int] | None = None) -> list[Question]:
+    """The questions of a parquet file, in its order; with `rows`, those of these places alone.
 
     Raises DataError, naming the file and the row, for a file that is not parquet, missing or unknown
     columns, and rows that hold no question.
@@ -103,7 +111,7 @@ def read_questions(path: Path) -> list[Question]:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: is not a readable parquet file ({error})") from error
+        raise _unreadable(path, error) from error
     if set(table.column_names) != set(COLUMNS):
         missing = ", ".join(sorted(set(COLUMNS) - set(table.column_names))) or "none"
         unknown = ", ".join(sorted(set(table.column_names) - set(COLUMNS))) or "none"
@@ -111,10 +119,16 @@ def read_questions(path: Path) -> list[Question]:
             f"{path}: its columns are not those of a question file (missing: {missing}; unknown: {unknown})",
             "Build it with python -m kg_r1.data.build",
         )
+    places = range(len(table)) if rows is None else rows
+    chosen = table if rows is None else table.take(pa.array(rows, pa.int64()))
     questions = []
-    for number, row in enumerate(table.to_pylist()):
+    for number, row in zip(places, chosen.to_pylist(), strict=True):
         try:
             questions.append(row_to_question(row))
         except ValueError as error:
             raise DataError(f"{path}: row {number}: {error}") from error
     return questions
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: is not a readable parquet file ({error})")

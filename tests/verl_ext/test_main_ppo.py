@@ -10,18 +10,41 @@ from pathlib import Path
 import pytest
 
 from tests.verl_ext import tiny
-from verl_ext.main_ppo import next_free
+from verl_ext.launch.record import record_of, write_record
+from verl_ext.profiles import composed
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main_ppo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "verl_ext.main_ppo", *arguments]
-    command += [f"hydra.run.dir={tmp_path}", f"trainer.default_local_dir={tmp_path}/checkpoints"]
+    command = [sys.executable, "-m", "verl_ext.main_ppo", *arguments, f"hydra.run.dir={tmp_path}/hydra"]
+    command += places(tmp_path)
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def places(tmp_path: Path) -> list[str]:
+    """Where a run lies."""
+    return [f"trainer.default_local_dir={tmp_path}/checkpoints"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Small rows, a tiny model and the graph in the run's own process, so that no server is needed."""
+    folder = tmp_path_factory.mktemp("inputs")
+    train, val = tiny.write_rows(folder / "rows")
+    tiny.write_model(folder / "model")
+    tiny.write_graph(folder / "data_kg")
+    return [
+        f"data.train_files={train}",
+        f"data.val_files={val}",
+        f"actor_rollout_ref.model.path={folder / 'model'}",
+        f"actor_rollout_ref.rollout.search.base_data_path={folder / 'data_kg'}",
+        "data.train_batch_size=2",
+        "trainer.total_training_steps=4",
+    ]
 
 
 def test_check_prints_the_configuration_and_the_memory_and_stops(tmp_path: Path) -> None:
@@ -42,31 +65,35 @@ def test_check_prints_the_configuration_and_the_memory_and_stops(tmp_path: Path)
         ("actor_rollout_ref.rollout.search.max_turns=0", "bad_settings", "max_turns must be at least 1"),
         ("actor_rollout_ref.rollout.search.timeout_s=0", "bad_settings", "timeout_s must be above 0"),
         ("actor_rollout_ref.rollout.search.search_url=nowhere", "bad_settings", "is not an http address"),
-        ("data.train_files=nowhere.parquet", "cannot_launch", "python -m kg_r1.data.build world"),
-        ("actor_rollout_ref.model.path=models/none", "cannot_launch", "python -m verl_ext.fetch_model"),
-        (
-            "actor_rollout_ref.rollout.search.search_url=http://127.0.0.1:9/retrieve",
-            "server_unavailable",
-            "kg_retrieval_server.py",
-        ),
         (
             "actor_rollout_ref.rollout.search.base_data_path=benchmarks",
             "unknown_dataset",
-            "base_data_path=benchmarks has no data set 'capitals'",
+            "has no data set 'capitals'",
         ),
+        ("data.seed=null", "bad_settings", "data.seed is None: it takes a whole number"),
+        ("data.train_files=nowhere.parquet", "cannot_launch", "python -m kg_r1.data.build world"),
+        ("actor_rollout_ref.model.path=models/none", "cannot_launch", "python -m verl_ext.fetch_model"),
+        ("trainer.total_training_steps=5", "cannot_launch", "set trainer.total_epochs=2, or fewer steps"),
+        ("trainer.resume_mode=resume_path", "cannot_launch", "is no folder global_step_<n>"),
+        ("data.max_prompt_length=20", "cannot_launch", "data.train_files: 8 of 8 prompts are longer"),
+        ("actor_rollout_ref.actor.loss_agg_mode=sum", "cannot_launch", "verl refuses the configuration"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_starts(
-    tmp_path: Path, override: str, code: str, words: str
+    tmp_path: Path, inputs: list[str], override: str, code: str, words: str
 ) -> None:
-    train, val = tiny.write_rows(tmp_path / "rows")
-    tiny.write_model(tmp_path / "model")
-    inputs = [
-        f"data.train_files={train}",
-        f"data.val_files={val}",
-        f"actor_rollout_ref.model.path={tmp_path / 'model'}",
-    ]
-    finished = main_ppo(tmp_path, "--config-name", "cpu_135m", *inputs, override)
+    refused(main_ppo(tmp_path, "--config-name", "cpu_135m", *inputs, override), code, words)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path, inputs: list[str]) -> None:
+    search = "actor_rollout_ref.rollout.search"
+    nowhere = [f"{search}.base_data_path=null", f"{search}.search_url=http://127.0.0.1:9/retrieve"]
+    finished = main_ppo(tmp_path, "--config-name", "cpu_135m", *inputs, *nowhere)
+    refused(finished, "server_unavailable", "kg_retrieval_server.py")
+
+
+def refused(finished: subprocess.CompletedProcess[str], code: str, words: str) -> None:
     last_line = finished.stderr.strip().splitlines()[-1]
     assert finished.returncode == 2, finished.stderr
     assert last_line.startswith(f"error [{code}]: ")
@@ -74,10 +101,18 @@ def test_a_mistake_is_one_line_before_anything_starts(
     assert "Traceback" not in finished.stderr
 
 
-def test_an_earlier_metrics_file_is_never_written_over(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    assert next_free(path) == path
-    path.touch()
-    assert next_free(path).name == "metrics.2.jsonl"
-    (tmp_path / "metrics.2.jsonl").touch()
-    assert next_free(path).name == "metrics.3.jsonl"
+def test_another_run_of_the_same_name_is_refused_and_a_finished_one_says_so(
+    tmp_path: Path, inputs: list[str]
+) -> None:
+    write_record(record_of(composed("cpu_135m", [*inputs, *places(tmp_path)])), tmp_path)
+    (tmp_path / "checkpoints" / "global_step_4").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("4")
+
+    rate = "actor_rollout_ref.actor.optim.lr=1e-4"
+    finished = main_ppo(tmp_path, "--config-name", "cpu_135m", *inputs, rate)
+    refused(finished, "cannot_launch", "actor_rollout_ref.actor.optim.lr (3e-05 -> 0.0001)")
+
+    finished = main_ppo(tmp_path, "--config-name", "cpu_135m", *inputs)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1].startswith(f"{tmp_path} is finished: it stands at step 4 of 4. ")
+    assert "ray" not in finished.stdout + finished.stderr

@@ -32,7 +32,6 @@ def test_training_goes_on_without_the_graph_and_searches_again_when_it_is_back(w
         process = world.start(
             "outage",
             f"trainer.total_training_steps={NUM_STEPS}",
-            "trainer.total_epochs=9",
             "trainer.test_freq=-1",
             "trainer.val_before_train=false",
             "trainer.save_freq=-1",
