@@ -9,6 +9,7 @@ are written as for verl. Two additions to Hydra's command line:
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from copy import deepcopy
 
@@ -114,11 +115,13 @@ def check(config: DictConfig) -> None:
     """Print the resolved configuration and the memory that it will need; start nothing.
 
     Raises:
-        verl_ext.memory.errors.MemoryCheckError: when the memory cannot be computed, or trainer.kg.gpu_gib is too little.
+        SettingsError: as :func:`take_settings`.
+        MemoryCheckError: when the memory cannot be computed, or a phase needs more than trainer.kg.gpu_gib.
     """
     sys.stdout.write(OmegaConf.to_yaml(config, resolve=True))
     settings = take_settings(config)
-    # Its tensors lie on the processor, also where there is an accelerator; verl reads this when it is imported.
+    # Its tensors lie on the processor, also where there is an accelerator; verl reads this when it is
+    # imported.
     os.environ["VERL_PLATFORM"] = "cpu"
     from verl_ext.memory.estimate import estimate_memory
     from verl_ext.memory.report import check_fits, format_memory

@@ -165,7 +165,7 @@ class RunSettings:
     """Where the engine's log-probabilities are the old ones (``bypass_mode``): every how many steps the
     actor's own are computed beside them, for their entropy and for how far the two are apart; 0 never."""
     gpu_gib: float | None = None
-    """GiB of one card (on a processor, of the machine's memory) that ``--check`` holds every phase against."""
+    """GiB of one card (on a processor, of the machine) that ``--check`` holds every phase against."""
 
 
 def check_seed(seed: Any) -> None:

@@ -18,7 +18,7 @@ SMALL = {
     "num_key_value_heads": 1,
     "vocab_size": VOCABULARY,
 }
-# A layer: q and o 32 x 32, k and v 32 x 16, three MLP matrices of 32 x 48, two norms; Qwen's biases of q, k, v.
+# A layer: q and o 32 x 32, k and v 32 x 16, three MLP matrices of 32 x 48, two norms; biases of q, k and v.
 LAYER = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 + 2 * 32 + (32 + 2 * 16)
 NUM_PARAMETERS = NUM_LAYERS * LAYER + VOCABULARY * HIDDEN + HIDDEN
 # Of one unit of rank on every linear layer: q and o 32 + 32, k and v 32 + 16, the MLP's 32 + 48.

@@ -1,4 +1,4 @@
-"""The tracker counts what is alive: bytes worked out by hand, and the same with fake tensors as with real ones."""
+"""The tracker counts what is alive: bytes worked out by hand, with fake and with real tensors."""
 
 from __future__ import annotations
 

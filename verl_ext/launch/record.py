@@ -50,6 +50,7 @@ MAY_DIFFER = (
     "trainer.esi_redundant_time",
     "trainer.kg.max_stage_s",
     "trainer.kg.max_sync_s",
+    "trainer.kg.actor_check_freq",
     # Where the graph answers, and how long it is waited for.
     f"{SEARCH_KEY}.search_url",
     f"{SEARCH_KEY}.base_data_path",

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import PreTrainedModel
 from verl.utils.config import omega_conf_to_dataclass
-from verl.workers.engine.base import BaseEngine, EngineRegistry
+from verl.workers.engine.base import EngineRegistry
 from verl.workers.utils.losses import ppo_loss, value_loss
 
 from verl_ext.attention import AUTO
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 class TrainingEngine:
     """An engine of verl with its loss and the sizes of its packs."""
 
-    engine: BaseEngine
+    engine: Any
+    """verl's ``FSDPEngine`` of its role, or what ``external_lib`` puts in its place."""
     settings: Any
     """verl's ``FSDPEngineConfig``."""
     is_adapter: bool
@@ -95,8 +96,10 @@ def _convert_module(module: torch.nn.Module, function: Callable[..., Any], recur
         child._apply(function)
     with torch.no_grad():
         for name, parameter in module._parameters.items():
-            converted = None if parameter is None else function(parameter)
-            if parameter is not None and converted is not parameter:
+            if parameter is None:
+                continue
+            converted = function(parameter)
+            if converted is not parameter:
                 module._parameters[name] = torch.nn.Parameter(converted, parameter.requires_grad)
         for name, buffer in module._buffers.items():
             module._buffers[name] = None if buffer is None else function(buffer)
@@ -128,7 +131,7 @@ def with_architectures(config: DictConfig, scratch: Path) -> DictConfig:
 
 
 def actor_engine(config: DictConfig) -> TrainingEngine:
-    """The policy's engine, as ``ActorRolloutRefWorker.init_model`` has it (workers/engine_workers.py:590)."""
+    """The policy's engine, as ``ActorRolloutRefWorker.init_model`` has it (workers/engine_workers.py:591)."""
     group = config.actor_rollout_ref
     model_config = omega_conf_to_dataclass(group.model)
     actor_config = omega_conf_to_dataclass(group.actor)
@@ -143,7 +146,7 @@ def actor_engine(config: DictConfig) -> TrainingEngine:
 
 
 def reference_engine(config: DictConfig) -> TrainingEngine:
-    """The reference policy's own engine (workers/engine_workers.py:530), where LoRA is not used."""
+    """The reference policy's own engine (workers/engine_workers.py:542), where LoRA is not used."""
     group = copy.deepcopy(config.actor_rollout_ref)
     with open_dict(group.ref):
         group.ref.ppo_mini_batch_size = group.actor.ppo_mini_batch_size
@@ -162,7 +165,7 @@ def reference_engine(config: DictConfig) -> TrainingEngine:
 
 
 def critic_engine(config: DictConfig) -> TrainingEngine:
-    """The critic's engine, as the V1 trainer has it (trainer/ppo/v1/trainer_base.py:265): its packs, those of
+    """The critic's engine, as the V1 trainer has it (trainer/ppo/v1/trainer_base.py:267): its packs, those of
     the update too, are ``critic.ppo_infer_max_token_len_per_gpu`` long.
     """
     critic_config = omega_conf_to_dataclass(config.critic)
@@ -175,7 +178,7 @@ def critic_engine(config: DictConfig) -> TrainingEngine:
 
 
 def _build(kind: str, role_config: Any, model_config: Any, loss: Callable[..., Any] | None) -> TrainingEngine:
-    """An engine with its modules and optimizer (workers/engine_workers.py:104-134)."""
+    """An engine with its modules and optimizer (workers/engine_workers.py:135)."""
     settings = role_config.engine
     settings.use_remove_padding = model_config.use_remove_padding
     settings.use_fused_kernels = model_config.use_fused_kernels

@@ -36,9 +36,9 @@ ACTOR = "actor"
 ROLLOUT, LOG_PROBS, REFERENCE = "rollout", "log-probs", "reference"
 CRITIC, UPDATE, SYNC = "critic", "update", "sync"
 
-# Of a CUDA context, one in the trainer's process and one in the engine's: 426 MiB were measured on an RTX 6000
-# Ada (unslothai/unsloth-zoo pull request 1053, torch 2.10 for CUDA 13), about 400 are PyTorch's own figure
-# (pytorch/pytorch issue 109888).
+# Of a CUDA context, one in the trainer's process and one in the engine's: 426 MiB were measured on an RTX
+# 6000 Ada (unslothai/unsloth-zoo pull request 1053, torch 2.10 for CUDA 13), about 400 are PyTorch's own
+# figure (pytorch/pytorch issue 109888).
 CUDA_CONTEXT_GIB = 0.5
 # Reserved by PyTorch's allocator and not usable, as a share of what the trainer has allocated: 1.83 GiB of
 # 75.3 were seen, and 5 % are what is set aside for it (vllm-project/compressed-tensors pull request 587).
@@ -177,9 +177,7 @@ class _Trainers:
         }
 
     @contextmanager
-    def _sizes(
-        self, build: Callable[[DictConfig], TrainingEngine], passes: Passes
-    ) -> Iterator[EngineSizes]:
+    def _sizes(self, build: Callable[[DictConfig], TrainingEngine], passes: Passes) -> Iterator[EngineSizes]:
         with fake_ranks(num_ranks(self._config)), SizeTracker() as tracker, without_weights():
             yield EngineSizes(tracker, build(self._config), passes, is_cuda=self._is_cuda)
 
@@ -223,9 +221,7 @@ def _computes_log_probs(config: DictConfig, settings: Settings) -> bool:
     return not correction.get("bypass_mode") or settings.run.actor_check_freq > 0
 
 
-def _phases(
-    config: DictConfig, trainers: _Trainers, inference: InferenceSizes
-) -> dict[str, dict[str, int]]:
+def _phases(config: DictConfig, trainers: _Trainers, inference: InferenceSizes) -> dict[str, dict[str, int]]:
     """Every phase in the order of a step, with what lies beside the trainer's engines."""
     is_cuda = config.trainer.device == "cuda"
     engine = {ROLLOUT: inference.awake, SYNC: inference.while_weights_arrive}

@@ -46,7 +46,12 @@ class InferenceSizes:
 
 
 def inference_sizes(
-    config: DictConfig, *, num_parameters: int, num_in_adapters: int, episode: EpisodeSizes, gpu_gib: float | None
+    config: DictConfig,
+    *,
+    num_parameters: int,
+    num_in_adapters: int,
+    episode: EpisodeSizes,
+    gpu_gib: float | None,
 ) -> InferenceSizes:
     """The engine of ``config``, whose model path is a folder with a ``config.json``.
 
@@ -133,8 +138,8 @@ def cache_bytes_per_token(shape: PreTrainedConfig, num_ranks: int, width: int) -
 def workspace_bytes(config: DictConfig, num_ranks: int) -> int:
     """What one step of the engine needs beside weights and cache, from transformers' modules of the model.
 
-    The step vLLM sizes itself by: ``max_num_batched_tokens`` tokens, and logits of ``max_num_seqs`` sequences in
-    float32 with their log-probabilities.
+    The step vLLM sizes itself by: ``max_num_batched_tokens`` tokens, and logits of ``max_num_seqs``
+    sequences in float32 with their log-probabilities.
     """
     rollout, model = config.actor_rollout_ref.rollout, config.actor_rollout_ref.model
     with SizeTracker() as tracker, torch.no_grad():

@@ -51,8 +51,9 @@ def architecture_folder(model: str, scratch: Path) -> Path:
         return Path(model)
     if model not in KNOWN_MODELS:
         raise UnknownModelError(
-            f"the architecture of {model!r} is not known: there is no {Path(model) / 'config.json'}; fetch the "
-            f"model (or its config.json alone) into that folder first, or name one of {', '.join(KNOWN_MODELS)}"
+            f"the architecture of {model!r} is not known: there is no {Path(model) / 'config.json'}; fetch "
+            "the model (or its config.json alone) into that folder first, or name one of "
+            + ", ".join(KNOWN_MODELS)
         )
     folder = scratch / model.replace("/", "--")
     folder.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def largest_pack(
 
     verl's ``rearrange_micro_batches`` (utils/seqlen_balancing.py:348) fills a pack up to ``max_tokens`` and
     refuses one that is shorter than an episode; without dynamic batches (``max_tokens`` None) it takes
-    ``micro_batch_size`` episodes at a time (workers/engine/utils.py:126).
+    ``micro_batch_size`` episodes at a time (workers/engine/utils.py:124).
     """
     everything = num_episodes * episode.whole
     if max_tokens is None:
@@ -84,7 +84,7 @@ def micro_batches(pack: Pack, episode: EpisodeSizes, **settings: object) -> Tens
     """A batch that verl's engine cuts into ``pack.num_micro_batches`` packs of the full size.
 
     Args:
-        settings: what the worker tells the engine beside it (workers/engine_workers.py:354).
+        settings: what the worker tells the engine beside it (workers/engine_workers.py:352).
 
     Returns:
         Jagged integers [num_episodes, length] and floats [num_episodes, response]; their values mean nothing.
@@ -100,7 +100,7 @@ def micro_batches(pack: Pack, episode: EpisodeSizes, **settings: object) -> Tens
     }
     rows["loss_mask"] = rows["response_mask"]
     for name in ("advantages", "returns", "values", "old_log_probs", "rollout_log_probs", "ref_log_prob"):
-        # Made from integers, so that the tracker leaves them real: no fake exists of padding a fake jagged tensor.
+        # Made from integers, so that the tracker leaves them real: a fake jagged tensor cannot be padded.
         rows[name] = _jagged([torch.zeros(e.response, dtype=torch.int64).float() for e in episodes])
     batch = TensorDict(rows, batch_size=len(episodes))
     # By number of episodes: dynamic batches are balanced anew, and would come out below the full size.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from omegaconf import DictConfig
 
 from verl_ext.memory.errors import DoesNotFitError
-from verl_ext.memory.estimate import CRITIC, LOG_PROBS, REFERENCE, ROLLOUT, SYNC, UPDATE, MemoryEstimate
+from verl_ext.memory.estimate import CRITIC, LOG_PROBS, REFERENCE, ROLLOUT, UPDATE, MemoryEstimate
 from verl_ext.memory.inference import GIB
 from verl_ext.memory.sync import BUCKET, BUCKET_KEY
 from verl_ext.settings import SearchSettings
@@ -33,7 +33,7 @@ def format_memory(estimate: MemoryEstimate, config: DictConfig, search: SearchSe
             f"memory of {device} by phase, GiB (computed: verl's engines run without weights; "
             f"{estimate.num_parameters:,} parameters, {estimate.num_trained:,} trained)",
             _row("", phases),
-            *(_row(part, {phase: _gib(held.get(part, 0)) for phase, held in phases.items()}) for part in parts),
+            *(_row(part, {name: _gib(held.get(part, 0)) for name, held in phases.items()}) for part in parts),
             _row("total", {phase: f"{estimate.total(phase) / GIB:.2f}" for phase in phases}),
             f"largest packs, tokens: {packs}; the engine's cache holds {estimate.num_cached_tokens:,} tokens",
             f"episodes: at most {search.max_turns} turns in {estimate.episode.whole} tokens, of them "
@@ -76,8 +76,8 @@ def check_fits(estimate: MemoryEstimate, config: DictConfig, gpu_gib: float | No
         return
     part, size = max(estimate.phases[phase].items(), key=lambda item: item[1])
     raise DoesNotFitError(
-        f"phase {phase} needs {estimate.total(phase) / GIB:.2f} GiB of trainer.kg.gpu_gib={gpu_gib:g}; its largest "
-        f"part is {part}, {size / GIB:.2f} GiB: {advice(part, phase, estimate, config)}"
+        f"phase {phase} needs {estimate.total(phase) / GIB:.2f} GiB of trainer.kg.gpu_gib={gpu_gib:g}; its "
+        f"largest part is {part}, {size / GIB:.2f} GiB: {advice(part, phase, estimate, config)}"
     )
 
 
@@ -101,14 +101,18 @@ def advice(part: str, phase: str, estimate: MemoryEstimate, config: DictConfig) 
         return f"set {settings}.optimizer_offload=true, or train less (LoRA: lora_rank)"
     if what == "gradients":
         return "train less of the model (LoRA: lora_rank)"
-    return f"name a smaller model, or set {settings}.model_dtype=bfloat16 beside LoRA, {settings}.param_offload=true"
+    return f"name a smaller model, or set {settings}.param_offload=true"
 
 
 def pack_key(phase: str, config: DictConfig) -> str:
     """The key that bounds the pack of a phase."""
     group = config.actor_rollout_ref
     dynamic, fixed, is_dynamic = {
-        UPDATE: ("actor.ppo_max_token_len_per_gpu", "actor.ppo_micro_batch_size_per_gpu", group.actor.use_dynamic_bsz),
+        UPDATE: (
+            "actor.ppo_max_token_len_per_gpu",
+            "actor.ppo_micro_batch_size_per_gpu",
+            group.actor.use_dynamic_bsz,
+        ),
         LOG_PROBS: (
             "rollout.log_prob_max_token_len_per_gpu",
             "rollout.log_prob_micro_batch_size_per_gpu",

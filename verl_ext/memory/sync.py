@@ -65,10 +65,10 @@ class _SenderAlone(BucketedWeightSender):
             yield name, weight
 
     def _init_socket(self) -> None:
-        self.socket = _Silence()
+        self.socket = _Silence()  # type: ignore[assignment]
 
     def _init_buffer(self) -> None:
-        (self.buffer,) = self.buffers
+        (self.buffer,) = self.buffers  # type: ignore[assignment]
 
     def _direct_send_large_weight(self, name: str, weight: torch.Tensor) -> None:
         """The receiver opens the weight where it lies."""

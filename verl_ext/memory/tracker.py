@@ -1,9 +1,9 @@
-"""Runs PyTorch code for the sizes of its tensors: what is alive at every operation, and the most that ever was.
+"""Runs PyTorch code for the sizes of its tensors: what is alive at every operation, and the most that was.
 
 Every operation passes through :class:`SizeTracker`, which answers it with a fake tensor (shape and dtype, no
 storage) and counts the bytes that its results would hold until they are freed. Small integers stay real, so
-that code which reads lengths, offsets and positions takes the branches that it takes in a run. The tensors lie
-on the processor: the same modules make the same tensors on an accelerator.
+that code which reads lengths, offsets and positions takes the branches that it takes in a run. The tensors
+lie on the processor: the same modules make the same tensors on an accelerator.
 
 The counting is that of ``torch.distributed._tools.MemTracker`` (weak references to storages, resizes
 included), without its hooks on modules, which allow one forward pass a step; verl makes several.
@@ -20,9 +20,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# Results below this size that depend on real tensors alone are computed: lengths, offsets, positions, masks of
-# short packs. Above it they are fake too, or the mask of a pack of 100,000 tokens would be made for real.
+# Results below this size that depend on real tensors alone are computed: lengths, offsets, positions, masks
+# of short packs. Above it they are fake too, or the mask of 100,000 tokens would be made for real.
 MAX_REAL_BYTES = 1 << 26
+# From arguments below this size nothing larger than that comes (of 8,192 places a mask of 64 MiB), and the
+# question need not be asked.
+MAX_SMALL_BYTES = 1 << 16
 # The parts of a peak are written down again once it has grown by this share; its total is exact.
 PEAK_STEP = 0.002
 
@@ -127,6 +130,8 @@ class SizeTracker(TorchDispatchMode):
     ) -> Any:
         """Without a fake tensor among the arguments: real if small, and not a floating-point factory."""
         assert self._fake_mode is not None
+        if tensors and sum(tensor.nbytes for tensor in tensors) <= MAX_SMALL_BYTES:
+            return func(*args, **kwargs)
         try:
             with self._fake_mode:
                 answer = func(*args, **kwargs)

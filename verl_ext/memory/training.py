@@ -39,7 +39,7 @@ class Passes:
     """Of one update, on one rank."""
     temperature: float
     calculates_entropy_in_update: bool = False
-    """``actor.calculate_entropy`` or a coefficient of it (trainer/ppo/v1/trainer_base.py:1832)."""
+    """``actor.calculate_entropy`` or a coefficient of it (trainer/ppo/v1/trainer_base.py:1831)."""
 
 
 def run_update(training: TrainingEngine, passes: Passes) -> None:
@@ -148,9 +148,7 @@ class EngineSizes:
             loads_optimizer=False,
         )
 
-    def sync(
-        self, run: Callable[[], None], others: Callable[[], Groups], *, rest: str
-    ) -> dict[str, int]:
+    def sync(self, run: Callable[[], None], others: Callable[[], Groups], *, rest: str) -> dict[str, int]:
         """Parts at the peak while weights are sent; ``others`` names tensors that are not the engine's."""
         settings = self.training.settings
         self._tracker.restart(lambda: {**self._groups(), **others()})
@@ -160,7 +158,8 @@ class EngineSizes:
             # They stay on the host, and each is brought to the device alone (transformer_impl.py,
             # get_per_tensor_param: only an adapter's whole model is loaded).
             parts[WEIGHTS] = parts[GATHERED] = 0
-            parts[rest] += max(p._sharded_param_data.nbytes for p in _fsdp_parameters(self.training.engine.module))
+            shards = _fsdp_parameters(self.training.engine.module)
+            parts[rest] += max(shard._sharded_param_data.nbytes for shard in shards)
         return self._on_device(parts, loads_optimizer=False)
 
     def idle(self) -> dict[str, int]:
@@ -194,7 +193,7 @@ class EngineSizes:
 
 
 def engine_tensors(engine: Any) -> Groups:
-    """The tensors of an engine by part. A module's own parameters are now the shards, now the gathered ones."""
+    """The tensors of an engine by part. A module's parameters are now the shards, now the gathered ones."""
     parameters = list(_fsdp_parameters(engine.module))
     gradients = [
         gradient
@@ -228,7 +227,7 @@ def _largest_group_bytes(module: torch.nn.Module) -> int:
 def _fsdp_groups(module: torch.nn.Module) -> Iterator[Any]:
     for part in module.modules():
         if isinstance(part, FSDPModule):
-            yield from part._get_fsdp_state()._fsdp_param_groups  # type: ignore[attr-defined]
+            yield from part._get_fsdp_state()._fsdp_param_groups
 
 
 def _fsdp_parameters(module: torch.nn.Module) -> Iterator[Any]:
