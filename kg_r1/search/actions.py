@@ -194,15 +194,16 @@ def _both_relations(graph: KnowledgeGraph, found: FoundEntities) -> list[str]:
 def _nothing_there(
     graph: KnowledgeGraph, found: FoundEntities, relation: str, side: str
 ) -> UnknownRelation | NoResults:
+    # Which way a relation leads says which of the two actions follows it.
+    tails, heads = listed(_tail_relations(graph, found)), listed(_head_relations(graph, found))
     if not graph.has_relation(relation):
-        of_entity = listed(_both_relations(graph, found))
         return UnknownRelation(
-            f"unknown relation {quoted(relation)}", f"Relations of {shown(graph, found)}: {of_entity}"
+            f"unknown relation {quoted(relation)}",
+            f"Tail relations of {shown(graph, found)}: {tails}; head relations: {heads}",
         )
     return NoResults(
         f"{shown(graph, found)} has no {side} entities by {quoted(relation)}",
-        f"Tail relations: {listed(_tail_relations(graph, found))}; "
-        f"head relations: {listed(_head_relations(graph, found))}",
+        f"Tail relations: {tails}; head relations: {heads}",
     )
 
 

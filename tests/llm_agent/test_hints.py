@@ -18,7 +18,7 @@ from tests.llm_agent.playing import ANSWER, MakeManager, scripted
 
 TWO = ACTION_REGISTRY.specs(["get_tail_relations", "get_tail_entities"])
 CALLS = "Calls: get_tail_relations(entity_id), get_tail_entities(entity_id, relation)"
-MESSAGE = "unknown relation 'capitol'. Relations of 'France': borders, capital, continent"
+MESSAGE = "unknown relation 'capitol'. Tail relations of 'France': borders, capital, continent"
 
 
 @pytest.mark.parametrize(

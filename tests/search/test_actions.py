@@ -100,7 +100,7 @@ def test_unknown_names_of_a_list_are_told_beside_the_others(retriever: Knowledge
             "Spain",
             {"relation": "Capital"},
             "unknown_relation",
-            ["'Capital'", "borders, capital, located_in"],
+            ["'Capital'", "Tail relations of 'Spain': borders, capital; head relations: borders, located_in"],
         ),
         (
             "get_tail_entities",

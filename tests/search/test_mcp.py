@@ -82,7 +82,7 @@ async def check_searches(client: Client, dataset: dict[str, str]) -> None:
         assert text_of(result).startswith(f'{field}: ["')
     for name, arguments, code, words in [
         ("get_relations", {"entity_id": "Frnace"}, "unknown_entity", "Close to 'Frnace': 'France'"),
-        ("get_tail_entities", {"entity_id": "France", "relation": "x"}, "unknown_relation", "Relations of"),
+        ("get_tail_entities", {"entity_id": "France", "relation": "x"}, "unknown_relation", "Tail relations"),
         ("get_head_entities", {"entity_id": "France", "relation": "capital"}, "no_results", "has no head"),
         ("get_tail_entities", {"entity_id": "France"}, "missing_field", "lacks 'relation'"),
         ("get_relations", {"entity_id": 7}, "invalid_field", "'entity_id' must be a name or a list of names"),
