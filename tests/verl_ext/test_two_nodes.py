@@ -104,7 +104,7 @@ def test_two_nodes_with_folders_of_their_own(world: World) -> None:
     path = world.folder / "two.log"
     with two_nodes(nodes) as address, path.open("wb") as log:
         process = subprocess.Popen(
-            [*command, f"+ray_kwargs.ray_init.address={address}"],
+            [*command, f"++ray_kwargs.ray_init.address={address}"],
             cwd=world.folder,
             env=environment(),
             stdout=log,
