@@ -92,7 +92,7 @@ def run(config: DictConfig, start: Start, record: RunRecord) -> None:
     """
     from verl_ext.attention import resolve_attention  # and with it PyTorch, which earlier refusals do without
 
-    set_process_environment(config)
+    set_process_environment(config, is_new=start.is_new)
     check_device(config)
     resolve_attention(config, run_folder(config) / "attention.json")
     check_with_verl(config)

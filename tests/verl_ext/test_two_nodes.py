@@ -28,7 +28,7 @@ PORTS = [
     for name in ("min-worker-port", "max-worker-port", "dashboard-agent-listen-port", "metrics-export-port")
 ]
 RESOURCES = ["--num-cpus=16", "--num-gpus=1", "--object-store-memory=200000000", "--disable-usage-stats"]
-START_S = 120
+START_S = 300
 AGENT_LOOP_WORKER = "ray::KGAgentLoopWorker"
 
 

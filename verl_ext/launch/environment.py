@@ -24,8 +24,11 @@ def next_free(path: Path) -> Path:
     return candidate
 
 
-def set_process_environment(config: DictConfig) -> None:
+def set_process_environment(config: DictConfig, *, is_new: bool = False) -> None:
     """Set what is not set yet, and have Ray hand all of it to its workers.
+
+    The metrics of a run that goes on get a file of their own; with `is_new`, what an earlier run left in the
+    folder will have been moved out of the way.
 
     Workers of a cluster that runs already do not inherit from this process: what they need travels in Ray's
     runtime environment, which Ray sets before it starts a worker's interpreter. A value that the user has set
@@ -33,8 +36,9 @@ def set_process_environment(config: DictConfig) -> None:
     """
     folder = run_folder(config).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    metrics = folder / "metrics.jsonl"
     defaults = {
-        "VERL_FILE_LOGGER_PATH": str(next_free(folder / "metrics.jsonl")),
+        "VERL_FILE_LOGGER_PATH": str(metrics if is_new else next_free(metrics)),
         "TENSORBOARD_DIR": str(folder / "tensorboard"),
         "WANDB_DIR": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",

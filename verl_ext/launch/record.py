@@ -51,6 +51,7 @@ MAY_DIFFER = (
     "trainer.kg.max_stage_s",
     "trainer.kg.max_sync_s",
     "trainer.kg.actor_check_freq",
+    "trainer.kg.gpu_gib",
     # Where the graph answers, and how long it is waited for.
     f"{SEARCH_KEY}.search_url",
     f"{SEARCH_KEY}.base_data_path",

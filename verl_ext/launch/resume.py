@@ -127,7 +127,7 @@ def leave_behind(config: DictConfig) -> None:
     trainer = config.trainer
     named = [trainer.default_local_dir, trainer.validation_data_dir, trainer.rollout_data_dir]
     entries = [Path(name) for name in named if name and Path(name).parent == folder]
-    entries += [folder / name for name in (RUN_RECORD, "attention.json", "tensorboard", "wandb")]
+    entries += [folder / name for name in (RUN_RECORD, "tensorboard", "wandb")]
     entries += sorted(folder.glob("metrics*.jsonl"))
     there = [entry for entry in entries if entry.exists()]
     if not there:

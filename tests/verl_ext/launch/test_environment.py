@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,29 @@ def test_an_earlier_metrics_file_is_never_written_over(tmp_path: Path) -> None:
     assert next_free(path).name == "metrics.3.jsonl"
 
 
-def test_workers_are_handed_the_environment(small_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test sets is unset after it."""
     before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize(("is_new", "name"), [(False, "metrics.2.jsonl"), (True, "metrics.jsonl")])
+def test_where_metrics_go(small_run: SmallRun, is_new: bool, name: str) -> None:
+    small_run.run.mkdir(parents=True)
+    (small_run.run / "metrics.jsonl").touch()
+    set_process_environment(small_run.config(), is_new=is_new)
+    assert os.environ["VERL_FILE_LOGGER_PATH"] == str(small_run.run / name)
+
+
+def test_workers_are_handed_the_environment(small_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
     monkeypatch.setenv("WANDB_API_KEY", "secret")
     config = small_run.config("+ray_kwargs.ray_init.runtime_env.env_vars={OMP_NUM_THREADS: '4', MINE: a}")
-    try:
-        set_process_environment(config)
-    finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
+    set_process_environment(config)
     handed = config.ray_kwargs.ray_init.runtime_env.env_vars
     assert str(small_run.run / "metrics.jsonl") == handed.VERL_FILE_LOGGER_PATH
     assert handed.VLLM_CPU_KVCACHE_SPACE == "3"
