@@ -43,8 +43,9 @@ CUDA_CONTEXT_GIB = 0.5
 # Reserved by PyTorch's allocator and not usable, as a share of what the trainer has allocated: 1.83 GiB of
 # 75.3 were seen, and 5 % are what is set aside for it (vllm-project/compressed-tensors pull request 587).
 FRAGMENTATION = 0.05
-# Interpreters and libraries of a run's processes on a processor, without any weights (docs/log.md).
-CPU_PROCESSES_GIB = 4.0
+# Interpreters and libraries of a run's processes on a processor, without weights and cache: proportional set
+# sizes of a PPO run of cpu_135m (docs/log.md).
+CPU_PROCESSES_GIB = 5.8
 
 CONTEXTS, FRAGMENTS, PROCESSES = "CUDA contexts", "fragmentation", "processes"
 
