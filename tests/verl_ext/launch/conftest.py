@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tests.verl_ext import tiny
 from verl_ext.profiles import composed
+
+
+@cache
+def profile() -> DictConfig:
+    """Composed once: Hydra takes most of a second for it."""
+    return composed("cpu_135m", [])
 
 
 class SmallRun:
@@ -30,7 +38,11 @@ class SmallRun:
             f"data.val_files={self.val}",
             f"actor_rollout_ref.model.path={self.model}",
         ]
-        return composed("cpu_135m", [*places, *overrides])
+        config = deepcopy(profile())
+        for override in (*places, *overrides):
+            key, _, text = override.lstrip("+").partition("=")
+            OmegaConf.update(config, key, OmegaConf.create(f"value: {text}").value, force_add=True)
+        return config
 
     def save_checkpoint(self, step: int) -> Path:
         """What verl leaves of a checkpoint, as far as the launch looks at it."""

@@ -103,8 +103,8 @@ def test_resume_path_needs_a_checkpoint(small_run: SmallRun, path: str) -> None:
 
 
 def test_a_mode_that_there_is_not_is_refused(small_run: SmallRun) -> None:
-    with pytest.raises(LaunchError, match="resume_mode=yes is none of auto, disable, resume_path"):
-        plan(small_run.config("trainer.resume_mode=yes"))
+    with pytest.raises(LaunchError, match="resume_mode=never is none of auto, disable, resume_path"):
+        plan(small_run.config("trainer.resume_mode=never"))
 
 
 def test_a_checkpoint_that_is_gone_is_no_silent_beginning(small_run: SmallRun) -> None:
