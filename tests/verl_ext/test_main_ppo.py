@@ -52,10 +52,20 @@ def test_check_prints_the_configuration_and_the_memory_and_stops(tmp_path: Path)
     assert finished.returncode == 0, finished.stderr
     assert "lora_rank: 32" in finished.stdout
     assert "max_turn_tokens: 192" in finished.stdout
-    assert "3,085,846,528 parameters" in finished.stdout
-    total = float(finished.stdout.split("total")[-1].split()[0])
-    assert 0 < total < 24
+    # Qwen2.5-3B has 3,085,938,688 weights; a rank of 32 on seven matrices in each of 36 layers adds
+    # 32 x 36 x (4096 + 2 x 2304 + 4096 + 3 x 13056), which are the trained ones.
+    assert "3,145,805,824 parameters, 59,867,136 trained" in finished.stdout
+    (totals,) = [line.split()[1:] for line in finished.stdout.splitlines() if line.startswith("total ")]
+    assert all(0 < float(total) < 24 for total in totals)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_check_refuses_a_card_that_is_too_small(tmp_path: Path, inputs: list[str]) -> None:
+    finished = main_ppo(tmp_path, "--config-name", "gpu_135m", "--check", *inputs, "trainer.kg.gpu_gib=0.5")
+    assert finished.returncode == 2, finished.stderr
+    last_line = finished.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("error [")
+    assert "0.5" in last_line
 
 
 @pytest.mark.parametrize(
