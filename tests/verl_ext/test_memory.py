@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 from verl.plugin.platform.platform_manager import get_platform
 
 from tests.verl_ext import shapes
@@ -203,3 +204,10 @@ def test_passes_of_one_rank(tmp_path: Path) -> None:
     config = composed("multinode", [])
     passes = actor_passes(config, EpisodeSizes(10, 10, 5))
     assert (passes.num_episodes, passes.num_in_mini_batch) == (256 * 16 // 16, 256 * 16 // 16)
+
+
+def test_models_load_as_before_afterwards(tmp_path: Path) -> None:
+    """What is put in the place of transformers' loading while a profile is computed is taken out again."""
+    before = vars(PreTrainedModel)["from_pretrained"]
+    estimate(tmp_path, "gpu_135m")
+    assert vars(PreTrainedModel)["from_pretrained"] is before

@@ -64,7 +64,8 @@ def fake_ranks(num_ranks: int) -> Iterator[None]:
 @contextmanager
 def without_weights() -> Iterator[None]:
     """transformers builds models from their configuration, and modules convert fake parameters."""
-    load, convert = PreTrainedModel.from_pretrained, torch.nn.Module._apply
+    # The descriptor: the attribute would be a method of this one class, and so would all of its subclasses'.
+    load, convert = PreTrainedModel.__dict__["from_pretrained"], torch.nn.Module._apply
     PreTrainedModel.from_pretrained = classmethod(_from_config)  # type: ignore[assignment, method-assign]
     torch.nn.Module._apply = _convert_module  # type: ignore[method-assign]
     try:
