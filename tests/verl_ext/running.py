@@ -7,18 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kg_r1.kg.store import GraphStore
-from kg_r1.search.errors import KGError
-from kg_r1.search.offers import offer_of
+from kg_r1.search.client import check_server
+from kg_r1.search.errors import ServerUnavailable
 from tests.verl_ext import tiny
 from verl_ext.processes import adopt_orphans, descendants, stop_descendants
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S = 400
+START_S = 60
 
 
 class Server:
@@ -31,23 +31,27 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers.
+
+        Another server may have taken the port since it was free, so the process's own log must say that it
+        listens there; a second listener is refused the port.
+        """
+        log = self._base_data_path.parent / "server.log"
         arguments = ["--base_data_path", str(self._base_data_path), "--port", str(self.port)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kg_r1.search.kg_retrieval_server", *arguments], cwd=ROOT
-        )
-        for _ in range(150):
-            # The port was free a moment ago; who answers there now may be somebody else.
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kg_r1.search.kg_retrieval_server", *arguments], cwd=ROOT, stderr=file
+            )
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            text = log.read_text(encoding="utf-8", errors="replace")
             if self._process.poll() is not None:
-                raise RuntimeError(f"the KG server on port {self.port} ended: {self._process.returncode}")
-            try:
-                there = list(offer_of(self.search_url, timeout_s=1).datasets)
-            except KGError:
-                time.sleep(0.2)
-                continue
-            assert there == GraphStore(self._base_data_path).datasets()
-            return
-        raise RuntimeError(f"the KG server did not answer on port {self.port}")
+                raise RuntimeError(f"the KG server on port {self.port} ended:\n{text}")
+            if f"listening at http://127.0.0.1:{self.port} " in text:
+                with suppress(ServerUnavailable):
+                    return check_server(self.search_url, timeout_s=1)
+            time.sleep(0.2)
+        raise RuntimeError(f"the KG server did not answer on port {self.port}:\n{text}")
 
     def kill(self) -> None:
         """End it without a chance to say so."""

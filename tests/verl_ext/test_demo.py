@@ -14,7 +14,7 @@ import pytest
 from kg_r1.search.client import check_server
 from kg_r1.search.errors import ServerUnavailable
 from kg_r1.search.offers import offer_of
-from tests.verl_ext.running import ROOT
+from tests.verl_ext.running import ROOT, Server
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +82,19 @@ def test_a_server_that_never_says_where_it_listens_is_told(
     (tmp_path / "server.log").touch()
     with pytest.raises(demo.DemoError, match="its log tells no address"):
         demo.wait_for_server(running, tmp_path / "server.log", tmp_path)
+
+
+def test_a_server_that_tests_start_is_its_own_too(tmp_path: Path) -> None:
+    first = Server(Path(folder_of(tmp_path / "first", "moon")))
+    second = Server(Path(folder_of(tmp_path / "second", "moon")))
+    second.port, second.search_url = first.port, first.search_url
+    try:
+        first.start()
+        with pytest.raises(RuntimeError, match=r"ended:\n(.*\n)*error: cannot listen"):
+            second.start()
+        first.kill()
+        second.start()
+        assert offer_of(second.search_url).datasets == ("moon",)
+    finally:
+        first.kill()
+        second.kill()
