@@ -43,17 +43,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def measured(model: Path, how: str, role: str, *overrides: str) -> dict[str, int]:
-    """Bytes by phase, ``how`` "real" or "computed"; each in a process of its own."""
+def measured(model: Path, role: str, *overrides: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes by phase, real and computed."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
     models = [f"actor_rollout_ref.model.path={model}", f"critic.model.path={model}"]
-    command = [sys.executable, "-m", "tests.verl_ext.real_memory", how, role, *models, *overrides]
+    command = [sys.executable, "-m", "tests.verl_ext.real_memory", role, *models, *overrides]
     finished = subprocess.run(
         command, cwd=ROOT, env=inherited | ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
-    sizes: dict[str, int] = json.loads(finished.stdout)
-    return sizes
+    sizes = json.loads(finished.stdout)
+    return sizes["real"], sizes["computed"]
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["full weights", "LoRA, checkpointed", "critic"],
 )
 def test_a_real_process_takes_what_was_computed(model: Path, role: str, overrides: tuple[str, ...]) -> None:
-    real = measured(model, "real", role, *overrides)
-    computed = measured(model, "computed", role, *overrides)
+    real, computed = measured(model, role, *overrides)
     assert set(real) == set(computed) == {"update", "inference"}
     # Far above what differs from start to start, so that the tolerance is one of the model's own memory.
     assert min(real.values()) > 300 * 1024**2
