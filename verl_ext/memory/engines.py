@@ -21,6 +21,7 @@ import verl.workers.engine  # noqa: F401  registers verl's engines
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import PreTrainedModel
+from verl.plugin.platform.platform_manager import get_platform
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.utils.losses import ppo_loss, value_loss
@@ -50,8 +51,12 @@ def fake_ranks(num_ranks: int) -> Iterator[None]:
     """This process as rank 0 of ``num_ranks``, none of the others existing.
 
     Raises:
-        RuntimeError: where a process group exists already.
+        RuntimeError: where a process group exists already, or verl has chosen an accelerator.
     """
+    if get_platform().device_name != "cpu":
+        raise RuntimeError(
+            "memory is computed with verl on the processor: set VERL_PLATFORM=cpu before verl is imported"
+        )
     if torch.distributed.is_initialized():
         raise RuntimeError("memory is computed in a process that belongs to no process group")
     torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=num_ranks)
