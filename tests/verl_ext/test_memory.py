@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,34 @@ def test_a_pack_that_is_too_long_is_what_to_lower(tmp_path: Path) -> None:
     assert found.phases["update"]["actor activations"] > 3 * 60_000**2
     with pytest.raises(DoesNotFitError, match=f"actor activations, .*: lower {key}=60000"):
         check_fits(found, config, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("part", "phase", "words"),
+    [
+        ("critic optimizer", "critic", "smaller one in critic.model.path"),
+        ("actor optimizer", "critic", "actor_rollout_ref.actor.fsdp_config.optimizer_offload=true"),
+        ("actor weights", "critic", "actor_rollout_ref.actor.fsdp_config.param_offload=true"),
+        ("actor weights", "update", "smaller model in actor_rollout_ref.model.path"),
+        ("critic weights", "rollout", "critic.fsdp.param_offload=true"),
+        ("engine cache", "rollout", "lower actor_rollout_ref.rollout.gpu_memory_utilization"),
+        ("bucket", "sync", "update_weights_bucket_megabytes"),
+    ],
+)
+def test_what_is_advised_can_help(part: str, phase: str, words: str) -> None:
+    """Offloading helps while others work; an engine at work has everything on the device."""
+    config = composed("rtx4090_3b", [])
+    found = MemoryEstimate(
+        phases={phase: {part: 2 * GIB}},
+        num_parameters=1,
+        num_trained=1,
+        episode=EpisodeSizes(1, 1, 1),
+        packs={},
+        num_cached_tokens=1,
+        problem=None,
+    )
+    with pytest.raises(DoesNotFitError, match=re.escape(words)):
+        check_fits(found, config, 1.0)
 
 
 def test_an_engine_without_room_for_an_episode_is_refused(tmp_path: Path) -> None:

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from omegaconf import DictConfig
 
 from verl_ext.memory.errors import DoesNotFitError
-from verl_ext.memory.estimate import CRITIC, LOG_PROBS, REFERENCE, ROLLOUT, UPDATE, MemoryEstimate
+from verl_ext.memory.estimate import CRITIC, LOG_PROBS, REFERENCE, ROLLOUT, SYNC, UPDATE, MemoryEstimate
 from verl_ext.memory.inference import GIB
 from verl_ext.memory.sync import BUCKET, BUCKET_KEY
 from verl_ext.settings import SearchSettings
 
 SHOWN_BYTES = GIB // 200  # what would be printed as .00 is left out
+# Which engine works in a phase, and where it takes an optimizer's step.
+WORKING = {
+    ROLLOUT: "engine",
+    LOG_PROBS: "actor",
+    REFERENCE: "reference",
+    CRITIC: "critic",
+    UPDATE: "actor",
+    SYNC: "actor",
+}
+UPDATES = (("actor", UPDATE), ("critic", CRITIC))
 OWNERS = ("actor", "reference", "critic", BUCKET, "engine")
 PARTS = ("weights", "gathered weights", "weights in flight", "gradients", "optimizer", "activations")
 PART_WIDTH, PHASE_WIDTH = 34, 10
@@ -97,11 +107,21 @@ def advice(part: str, phase: str, estimate: MemoryEstimate, config: DictConfig) 
         if estimate.packs[phase] > estimate.episode.whole:
             return f"lower {pack_key(phase, config)}={estimate.packs[phase]}"
         return "lower data.max_response_length: the pack is one longest episode already"
-    if what == "optimizer":
-        return f"set {settings}.optimizer_offload=true, or train less (LoRA: lora_rank)"
-    if what == "gradients":
-        return "train less of the model (LoRA: lora_rank)"
-    return f"name a smaller model, or set {settings}.param_offload=true"
+    # An engine at work needs what it could leave on the host while others work.
+    if what == "optimizer" and (role, phase) not in UPDATES:
+        return f"set {settings}.optimizer_offload=true"
+    if what in ("optimizer", "gradients"):
+        return (
+            f"train less of the model (LoRA: lora_rank), or name a smaller one in {role_key(role)}.model.path"
+        )
+    if role != WORKING[phase]:
+        return f"set {settings}.param_offload=true"
+    return f"name a smaller model in {role_key(role)}.model.path"
+
+
+def role_key(role: str) -> str:
+    """The section of a role's model."""
+    return "critic" if role == "critic" else "actor_rollout_ref"
 
 
 def pack_key(phase: str, config: DictConfig) -> str:
