@@ -32,7 +32,7 @@ from kg_r1.search.specs import EntityForm
 _OBSERVATION = re.compile(r"<information>(.*)</information>", re.DOTALL)
 _MARK = re.compile(r"^(#\d+): ")
 _LEFT_OUT = re.compile(r"(?:^| )\(\+\d+ more\)$")
-_NOTES = re.compile(r" \((?:meant|unknown): ")
+_NOTES = re.compile(r" \((?:meant: |unknown: |asked before\))")
 FIRST_RATE = 0.5  # of the detours
 
 

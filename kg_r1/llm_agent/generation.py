@@ -315,7 +315,7 @@ class LLMGenerationManager:
     ) -> Observation:
         limit = self.config.max_obs_length
         if turn.retrieval is not None:
-            return render(turn.retrieval, count_tokens, limit)
+            return render(turn.retrieval, count_tokens, limit, is_repeated=turn.is_repeated)
         with_think = not (self.config.no_think_rl or self._form.begin)
         told = hint_text(hint, run.specs, self.config.query_form, with_think=with_think)
         return render_error(turn.problem or "", count_tokens, limit, told)

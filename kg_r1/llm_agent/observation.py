@@ -17,6 +17,8 @@ INFRASTRUCTURE_CODES = frozenset(
 UNREACHABLE_TEXT = "Error: the knowledge graph cannot be reached now."
 NOTHING_TEXT = "Nothing found."
 MUST_ANSWER_LINE = "Last turn: you must answer now.\n"
+REPEATED_HINT = "You asked this before: ask something else, or answer"
+REPEATED_NOTE = " (asked before)"
 SEPARATOR = " | "
 MAX_ERROR_CHARS = 300
 MAX_NOTED_NAMES = 3
@@ -38,21 +40,25 @@ class Observation:
     num_left_out: int
 
 
-def render(retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int) -> Observation:
+def render(
+    retrieval: Retrieval, count_tokens: CountTokens, max_tokens: int, *, is_repeated: bool = False
+) -> Observation:
     """The items of a retrieval as one line, cut at a whole item so that `count_tokens(text) <= max_tokens`.
 
     Items left out are counted at the end, as in ``Paris | Lyon (+3 more)``; the count alone is the least
     that `max_tokens` must hold. An error becomes one line
-    beginning with 'Error:'; where the graph could not be reached, the line says only that.
+    beginning with 'Error:'; where the graph could not be reached, the line says only that. What was asked
+    before in the episode is said to be so (`is_repeated`): small models go round in circles otherwise.
     """
     if retrieval.error is not None:
         if retrieval.error.code in INFRASTRUCTURE_CODES:
             return render_error(UNREACHABLE_TEXT.removeprefix("Error: "), count_tokens, max_tokens)
-        return render_error(retrieval.error.message, count_tokens, max_tokens)
+        again = REPEATED_HINT if is_repeated else ""
+        return render_error(retrieval.error.message, count_tokens, max_tokens, again)
     items = [harmless(item) for item in retrieval.items()]
     if not items:
         return Observation(shorten(NOTHING_TEXT, count_tokens, max_tokens), 0, 0)
-    for notes in dict.fromkeys((_notes(retrieval), "")):
+    for notes in dict.fromkeys((_notes(retrieval) + (REPEATED_NOTE if is_repeated else ""), "")):
         num_shown = _num_fitting(items, notes, count_tokens, max_tokens)
         if num_shown:
             break

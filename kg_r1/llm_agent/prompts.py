@@ -141,4 +141,5 @@ def _first_lines(no_think: bool) -> list[str]:
     return [
         "Answer the question by searching a knowledge graph of (head, relation, tail) facts, turn by turn.",
         f"{first}{'In' if no_think else 'in'} each turn, give exactly one search or the answer.",
+        "Look at the relations of an entity before you follow one, and copy names and relations as listed.",
     ]

@@ -195,15 +195,17 @@ def _nothing_there(
     graph: KnowledgeGraph, found: FoundEntities, relation: str, side: str
 ) -> UnknownRelation | NoResults:
     # Which way a relation leads says which of the two actions follows it.
-    tails, heads = listed(_tail_relations(graph, found)), listed(_head_relations(graph, found))
+    tails, heads = _tail_relations(graph, found), _head_relations(graph, found)
     if not graph.has_relation(relation):
         return UnknownRelation(
             f"unknown relation {quoted(relation)}",
-            f"Tail relations of {shown(graph, found)}: {tails}; head relations: {heads}",
+            f"Tail relations of {shown(graph, found)}: {listed(tails)}; head relations: {listed(heads)}",
         )
+    other, relations = ("head", heads) if side == "tail" else ("tail", tails)
+    turned = f", but {other} entities" if relation in relations else ""
     return NoResults(
-        f"{shown(graph, found)} has no {side} entities by {quoted(relation)}",
-        f"Tail relations: {tails}; head relations: {heads}",
+        f"{shown(graph, found)} has no {side} entities by {quoted(relation)}{turned}",
+        f"Tail relations: {listed(tails)}; head relations: {listed(heads)}",
     )
 
 

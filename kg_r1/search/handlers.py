@@ -195,7 +195,9 @@ def unknown_entities(graph: KnowledgeGraph, names: list[str]) -> UnknownEntity:
     hints = []
     for name in names[:MAX_UNKNOWN_EXPLAINED]:
         close = graph.close_labels(name)
-        if close:
+        if graph.has_relation(name):
+            hints.append(f"{quoted(name)} is a relation")
+        elif close:
             hints.append(f"Close to {quoted(name)}: {listed(map(quoted, close))}")
     what = "entity" if len(names) == 1 else "entities"
     return UnknownEntity(f"unknown {what} {listed(map(quoted, names), max_items=5)}", "; ".join(hints))

@@ -136,6 +136,7 @@ def test_names_left_out_of_an_observation_are_never_used() -> None:
         ("<information>London (Canada) | Paris</information>", ["London (Canada)", "Paris"]),
         ("<information>Spain | Peru (meant: X [city:1], X [city:2])</information>", ["Spain", "Peru"]),
         ("<information>A (+1 more) (unknown: B (C), D, …)</information>", ["A"]),
+        ("<information>A (asked before)</information>", ["A"]),
         ("<information>(+9 more)</information>", []),
         ("<information>Error: there is no entity Pariss</information>\n", []),
         ("<information></information>Last turn: you must answer now.\n", []),

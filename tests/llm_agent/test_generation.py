@@ -171,6 +171,7 @@ async def test_repeated_queries_are_marked(make_manager: MakeManager, question: 
         question
     )
     assert [turn.is_repeated for turn in episode.turns] == [False, False, True, False]
+    assert episode.turns[2].observation == "\n<information>Paris (asked before)</information>\n"
 
 
 async def test_a_retry_after_an_unreachable_graph_is_no_repetition(

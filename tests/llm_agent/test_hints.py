@@ -112,7 +112,7 @@ def test_names_that_stand_in_a_message_are_answers(answer: str) -> None:
 
 
 async def test_an_answer_that_repeats_an_error_never_earns(make_manager: MakeManager) -> None:
-    said = "'France' has no head entities by 'capital'. Tail relations: borders, capital, continent"
+    said = "'France' has no head entities by 'capital', but tail entities. Tail relations: borders, capital"
     question = Question("q", "?", ("France",), ((said,), (f"Error: {said}",)), "toy")
     turns = (
         '<think>t</think><search>get_head_entities("France", "capital")</search>',

@@ -79,6 +79,13 @@ def test_what_was_meant_and_what_is_unknown_is_said_beside_the_items() -> None:
     assert render(retrieval, len, 20).text == "Paris"
 
 
+def test_what_was_asked_before_is_said_to_be_so() -> None:
+    assert render(found("Paris"), len, 200, is_repeated=True).text == "Paris (asked before)"
+    assert render(found("Paris"), len, 10, is_repeated=True).text == "Paris"
+    text = render(failed("no_results", "nothing there"), len, 200, is_repeated=True).text
+    assert text == "Error: nothing there. You asked this before: ask something else, or answer"
+
+
 def test_notes_name_three_at_most() -> None:
     assert render(found("x", unknown_entities=list("abcd")), len, 99).text == "x (unknown: a, b, c, …)"
 

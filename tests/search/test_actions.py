@@ -117,6 +117,20 @@ def test_unknown_names_of_a_list_are_told_beside_the_others(retriever: Knowledge
             ["'Texas'", "Tail relations: none", "head relations: located_in"],
         ),
         (
+            "get_tail_entities",
+            "Texas",
+            {"relation": "located_in"},
+            "no_results",
+            ["'Texas' has no tail entities by 'located_in', but head entities."],
+        ),
+        (
+            "get_relations",
+            "capital",
+            {},
+            "unknown_entity",
+            ["unknown entity 'capital'. 'capital' is a relation"],
+        ),
+        (
             "get_tail_relations",
             "Texas",
             {},

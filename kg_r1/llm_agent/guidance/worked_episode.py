@@ -49,20 +49,19 @@ Side = Literal["tail", "head"]
 
 @dataclass(frozen=True)
 class _Step:
-    """One hop: the relation, on which side of the entity its other end lies, and what leads there."""
+    """One hop: the relation, on which side of the entity its other end lies, and the need that it meets."""
 
     side: Side
     relation: str
     ends: tuple[str, ...]
-    reason: str
+    need: str
 
 
-_TO_SCHOOL = _Step("tail", "works_at", ("Elm School",), "works_at leads from Rosa Lind to the school.")
-_TO_TOWN = _Step("tail", "located_in", ("Northwick",), "located_in leads from Elm School to the town.")
-_TO_PUPILS = _Step(
-    "head", "attends", ("Ida Fenn", "Tom Asher"), "Those with attends to Elm School are asked."
-)
-_TO_TEACHERS = _Step("head", "works_at", ("Omar Vale", "Rosa Lind"), "Those with works_at to it are asked.")
+# The thoughts go back to the question: a small model copies their form, and then looks at its own question.
+_TO_SCHOOL = _Step("tail", "works_at", ("Elm School",), "the school where Rosa Lind works")
+_TO_TOWN = _Step("tail", "located_in", ("Northwick",), "the town of Elm School")
+_TO_PUPILS = _Step("head", "attends", ("Ida Fenn", "Tom Asher"), "who attends Elm School")
+_TO_TEACHERS = _Step("head", "works_at", ("Omar Vale", "Rosa Lind"), "who works at Elm School")
 # The sides that can be followed -> the question, its topic and the way.
 _PLANS: Mapping[frozenset[str], tuple[str, str, tuple[_Step, ...]]] = {
     frozenset({"tail", "head"}): (
@@ -71,7 +70,7 @@ _PLANS: Mapping[frozenset[str], tuple[str, str, tuple[_Step, ...]]] = {
         (_TO_SCHOOL, _TO_PUPILS),
     ),
     frozenset({"tail"}): (
-        "In which town is the school where Rosa Lind works?",
+        "What is the town of the school where Rosa Lind works?",
         "Rosa Lind",
         (_TO_SCHOOL, _TO_TOWN),
     ),
@@ -172,16 +171,23 @@ def worked_plan(specs: Sequence[ActionSpec], *, with_think: bool = True) -> Work
             None,
         )  # fmt: skip
         if look is not None:
-            turns.append(_turn(f"Look at the relations of {place} first.", _call(look, entity), with_think))
+            lead = "from" if step.side == "tail" else "to"
+            thought = f"I need {step.need}. Which relations lead {lead} {place}?"
+            turns.append(_turn(thought, _call(look, entity), with_think))
             expected.append(frozenset({step.relation}))
         turns.append(
-            _turn(step.reason, _call(f"get_{step.side}_entities", entity, step.relation), with_think)
+            _turn(
+                f"I need {step.need}: {step.relation} fits.",
+                _call(f"get_{step.side}_entities", entity, step.relation),
+                with_think,
+            )
         )
         expected.append(frozenset(step.ends))
         place = step.ends[0]
     ends = steps[-1].ends
+    found = f"The question asks {steps[-1].need}: {' and '.join(ends)}."
     answer = f"<answer>{SEPARATOR.join(ends)}</answer>"
-    turns.append(_thought(f"Found: {' and '.join(ends)}.", with_think) + answer)
+    turns.append(_thought(found, with_think) + answer)
     question = Question(DATASET, text, (topic,), tuple((name,) for name in ends), DATASET)
     return WorkedPlan(question, tuple(turns), tuple(expected))
 
