@@ -212,8 +212,13 @@ def train(arguments: argparse.Namespace, name: str, search_url: str, logs: Path,
         f"trainer.total_training_steps={arguments.num_steps}",
         f"trainer.test_freq={arguments.num_steps}",
         "trainer.save_freq=-1",
-        "data.train_batch_size=4",
-        "actor_rollout_ref.actor.ppo_mini_batch_size=2",
+        f"data.seed={arguments.seed}",
+        # One update a step of all questions that teach, and F1 alone as reward: evidence pays for lists.
+        "data.train_batch_size=6",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=6",
+        "actor_rollout_ref.actor.optim.lr=5e-5",
+        "reward.kg.answer_score=f1",
+        "reward.kg.w_evidence=0.0",
         f"data.val_max_samples={arguments.num_val}",
         "actor_rollout_ref.rollout.search.enable=true",
         f"actor_rollout_ref.rollout.search.search_url={search_url}",
@@ -231,8 +236,9 @@ def interrupt(*_: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The whole system once, on a machine without a GPU.")
     parser.add_argument("--num-walks", type=int, default=400, help="oracle walks of the cold start")
-    parser.add_argument("--num-steps", type=int, default=3, help="steps of reinforcement learning")
-    parser.add_argument("--num-val", type=int, default=48, help="validation questions")
+    parser.add_argument("--num-steps", type=int, default=16, help="steps of reinforcement learning")
+    parser.add_argument("--num-val", type=int, default=120, help="validation questions")
+    parser.add_argument("--seed", type=int, default=0, help="of the questions drawn and of sampling")
     arguments = parser.parse_args()
     adopt_orphans()
     name = next_run()

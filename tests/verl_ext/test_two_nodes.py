@@ -1,4 +1,4 @@
-"""A training over two Ray nodes started in folders of their own: only paths of full length are shared."""
+"""The profile of several nodes on two Ray nodes with folders of their own: only full paths are shared."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.verl_ext import tiny
+from tests.verl_ext.gpu_profiles import ON_A_PROCESSOR, SIZES
 from tests.verl_ext.running import ROOT, RUN_S, World, free_port
 from verl_ext.launch.record import read_record
 from verl_ext.processes import descendants
@@ -75,33 +76,36 @@ def wait_until_started(node: subprocess.Popen[bytes], log: Path, port: int) -> N
     raise RuntimeError(f"the node did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
 
 
-def test_two_nodes_with_folders_of_their_own(world: World) -> None:
-    nodes = [world.folder / "node-1", world.folder / "node-2"]
+@pytest.mark.parametrize("estimator", ["gae", pytest.param("grpo", marks=pytest.mark.slow)])
+def test_two_nodes_with_folders_of_their_own(world: World, qwen2: Path, estimator: str) -> None:
+    nodes = [world.folder / f"{estimator}-{node}" for node in (1, 2)]
+    name = f"two-{estimator}"
     settings = {
-        "trainer.experiment_name": "two",
-        "trainer.logger": "[console,file]",
+        "trainer.experiment_name": name,
         "trainer.nnodes": 2,
+        "trainer.n_gpus_per_node": 1,
         "trainer.total_training_steps": 1,
-        "trainer.val_before_train": "false",
         "trainer.test_freq": 1,
-        "trainer.save_freq": -1,
+        "algorithm.adv_estimator": estimator,
         # All of these lie in the folder of the command, and neither node started there.
         "data.train_files": "rows/train.parquet",
         "data.val_files": "rows/val.parquet",
-        "actor_rollout_ref.model.path": "model",
+        "actor_rollout_ref.model.path": qwen2.name,
+        "critic.model.path": qwen2.name,
         "actor_rollout_ref.rollout.search.base_data_path": "data_kg",
-        "actor_rollout_ref.model.override_config.attn_implementation": "eager",
         "data.train_batch_size": 2,
         "data.seed": 5,
         "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
+        "critic.ppo_mini_batch_size": 2,
         "actor_rollout_ref.rollout.n": 4,
         "actor_rollout_ref.rollout.agent.num_workers": 2,
         "ray_kwargs.ray_init.num_cpus": "null",
         "ray_kwargs.ray_init.num_gpus": "null",
     }
-    overrides = [f"{key}={value}" for key, value in settings.items()] + list(tiny.EPISODE_OVERRIDES)
-    command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "cpu_135m", *overrides]
-    path = world.folder / "two.log"
+    overrides = [*ON_A_PROCESSOR, *SIZES, *tiny.EPISODE_OVERRIDES]
+    overrides += [f"{key}={value}" for key, value in settings.items()]
+    command = [sys.executable, "-m", "verl_ext.main_ppo", "--config-name", "multinode", *overrides]
+    path = world.folder / f"{name}.log"
     with two_nodes(nodes) as address, path.open("wb") as log:
         process = subprocess.Popen(
             [*command, f"++ray_kwargs.ray_init.address={address}"],
@@ -115,13 +119,15 @@ def test_two_nodes_with_folders_of_their_own(world: World) -> None:
             status = process.poll()
         finally:
             world.stop_all()
-    assert status == 0, world.log("two")[-4000:]
+    assert status == 0, world.log(name)[-4000:]
     assert started_in == set(nodes)
-    assert re.search(r"'--seed',[^']*'5'", world.log("two")), "verl prints what the engine is started with"
-    run = world.folder / "runs" / "two"
+    assert re.search(r"'--seed',[^']*'5'", world.log(name)), "verl prints what the engine is started with"
+    run = world.folder / "runs" / name
     metrics = tiny.read_metrics(run / "metrics.jsonl")
     assert metrics[1]["episode/metric/num_searches"] > 0
     assert metrics[1]["validation/all/num_episodes"] == 4.0
+    assert metrics[1]["actor/grad_norm"] > 0
+    assert ("critic/grad_norm" in metrics[1]) is (estimator == "gae")
     record = read_record(run)
     assert record is not None
     assert record.config["trainer"]["nnodes"] == 2
